@@ -1,0 +1,1 @@
+"""The order types that come with workdocket: plug-ins like anybody's."""

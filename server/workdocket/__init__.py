@@ -1,0 +1,24 @@
+"""workdocket: a work order control plane for AI agents. The names below are the whole public API."""
+
+from workdocket.domain.diff import Diff, FieldChange
+from workdocket.domain.errors import Finding, Refused, WorkError
+from workdocket.domain.model import Actor, Part, WorkItem, WorkOrder
+from workdocket.order_type import ApplyContext, ItemSpec, OrderType, PartSpec
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Actor",
+    "ApplyContext",
+    "Diff",
+    "FieldChange",
+    "Finding",
+    "ItemSpec",
+    "OrderType",
+    "Part",
+    "PartSpec",
+    "Refused",
+    "WorkError",
+    "WorkItem",
+    "WorkOrder",
+]

@@ -1,0 +1,5 @@
+"""``python -m workdocket``."""
+
+from workdocket.surfaces.cli import main
+
+main()

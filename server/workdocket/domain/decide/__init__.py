@@ -1,0 +1,37 @@
+"""One pure function per command: what is known goes in, the change to make comes out."""
+
+from workdocket.domain.decide.admin import cancel, dead_letter, requeue, retry
+from workdocket.domain.decide.apply import after_applied, applied, apply_raised, claim, drifted
+from workdocket.domain.decide.facts import Facts, Work
+from workdocket.domain.decide.handin import finalize, submit, take_part
+from workdocket.domain.decide.hold import checkout, expire, fail, heartbeat, release, renew
+from workdocket.domain.decide.propose import plan_findings, propose
+from workdocket.domain.decide.review import approve, auto_deferred, reject
+
+__all__ = [
+    "Facts",
+    "Work",
+    "after_applied",
+    "applied",
+    "apply_raised",
+    "approve",
+    "auto_deferred",
+    "cancel",
+    "checkout",
+    "claim",
+    "dead_letter",
+    "drifted",
+    "expire",
+    "fail",
+    "finalize",
+    "heartbeat",
+    "plan_findings",
+    "propose",
+    "reject",
+    "release",
+    "renew",
+    "requeue",
+    "retry",
+    "submit",
+    "take_part",
+]

@@ -1,0 +1,238 @@
+"""What every part of the service works with: the store, the types, the rules, and the one way to write."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from workdocket.domain.decide import Facts
+from workdocket.domain.errors import WorkError
+from workdocket.domain.model import Actor, Change, Policy, WorkItem, WorkOrder, canonical, checksum
+from workdocket.ports import Clock, Ids, Job, Moved, ReadTx, Store, WriteTx
+from workdocket.registry import Registry, TypeEntry
+from workdocket.settings import Settings
+
+T = TypeVar("T")
+Answer = dict[str, Any]
+Body = Callable[[WriteTx], "Answer | WorkError"]
+
+log = logging.getLogger("workdocket.service")
+
+TRIES = 3
+
+KEYLESS = frozenset({"checkout", "heartbeat"})
+"""Calls whose repeat does no harm, so that no setting demands a key of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One mutating call: who, what, and the request that a repeat must equal.
+
+    ``lease`` is the token of a hand-in: its exact repeat answers as the first did, also without a key.
+    """
+
+    actor: Actor
+    operation: str
+    request: dict[str, Any]
+    key: str | None = None
+    lease: str | None = None
+
+    @property
+    def request_hash(self) -> str:
+        return checksum(self.request)
+
+    def scopes(self) -> list[str]:
+        """Where the answer is kept, hashed; the caller's own key first."""
+        found = []
+        if self.key is not None:
+            found.append(checksum(["key", self.operation, self.actor.id, self.key]))
+        if self.lease is not None:
+            found.append(checksum(["lease", self.operation, self.lease, self.request_hash]))
+        return found
+
+
+@dataclass
+class Desk:
+    """Shared by the service's parts. ``start`` runs a job in the background, ``begin`` an effect."""
+
+    store: Store
+    registry: Registry
+    settings: Settings
+    clock: Clock
+    ids: Ids
+    start: Callable[[Job], None]
+    begin: Callable[[str], None] = lambda effect_id: None
+    policies: dict[str, Policy] = field(default_factory=dict)
+
+    def policy(self, type_name: str) -> Policy:
+        """The rules of a type; of an unregistered one, the settings alone."""
+        if type_name not in self.policies:
+            entry = self.registry.get(type_name) if type_name in self.registry.names() else None
+            self.policies[type_name] = merged(self.settings, entry)
+        return self.policies[type_name]
+
+    async def write(self, call: Call, body: Body) -> Answer:
+        """The answer of ``body``, run in a transaction once per idempotency key.
+
+        A returned ``WorkError`` is raised after the commit: it left a trace. A raised one leaves none.
+        """
+        if call.key is None and self.settings.require_idempotency_keys and call.operation not in KEYLESS:
+            raise WorkError("idempotency_required", f"{call.operation} needs an idempotency_key here")
+        outcome = await self._moving(lambda tx: self._once(tx, call, body))
+        if isinstance(outcome, WorkError):
+            raise outcome
+        return outcome
+
+    async def replay(self, call: Call) -> Answer | None:
+        """The stored answer of an earlier equal call, before anything is asked or checked again."""
+        scopes = call.scopes()
+        return await self.store.read(lambda tx: recalled(tx, call, scopes)) if scopes else None
+
+    async def once(self, call: Call, attempt: Callable[[], Awaitable[Answer]]) -> Answer:
+        """The answer of an earlier equal call, also of one that overtook this one; else the attempt's own."""
+        earlier = await self.replay(call)
+        if earlier is not None:
+            return earlier
+        try:
+            return await attempt()
+        except WorkError:
+            earlier = await self.replay(call)
+            if earlier is None:
+                raise
+            return earlier
+
+    def _once(self, tx: WriteTx, call: Call, body: Body) -> Answer | WorkError:
+        scopes = call.scopes()
+        earlier = recalled(tx, call, scopes)
+        if earlier is not None:
+            return earlier
+        outcome = body(tx)
+        if not isinstance(outcome, WorkError) and not outcome.pop("_forget", False):
+            for scope in scopes:
+                tx.remember(scope, call.request_hash, outcome, self.clock.now())
+        return outcome
+
+    async def change(self, body: Callable[[WriteTx], T]) -> T:
+        """A write that no caller repeats: the work of background jobs."""
+        return await self._moving(body)
+
+    async def _moving(self, body: Callable[[WriteTx], T]) -> T:
+        for _ in range(TRIES):
+            try:
+                outcome, due = await self.store.write(lambda tx: (body(tx), due_effects(tx.applied, self.clock.now())))
+            except Moved:
+                continue
+            for effect_id in due:
+                self.begin(effect_id)
+            return outcome
+        raise WorkError("busy", "others kept changing the same order")
+
+    def facts(self, tx: ReadTx, item_id: str, token: str, actor: Actor) -> Facts:
+        """All that a worker's command may look at, as it stands in this transaction."""
+        item = must_find_item(tx, item_id)
+        order = must_find_order(tx, item.order_id)
+        past = tx.lease_by_token(item.id, token)
+        if past is not None and past.holder.id == actor.id:
+            actor = replace(actor, agent=actor.agent or past.holder.agent)
+        return Facts(
+            order=order,
+            item=item,
+            others=tx.other_states(item),
+            policy=self.policy(order.type),
+            actor=actor,
+            now=self.clock.now(),
+            dependents=tx.dependents(item),
+            past=past,
+            kept=frozenset(one.key for one in tx.submissions(item.id, kind="late"))
+            if past is not None and not past.live
+            else frozenset(),
+        )
+
+    def measure(self, value: Any, what: str) -> None:
+        """Refuse what is over the size limit."""
+        size = len(canonical(value).encode())
+        if size > self.settings.max_payload_bytes:
+            raise WorkError(
+                "too_large",
+                f"the {what} has {size} bytes; at most {self.settings.max_payload_bytes} are allowed",
+                limit="max_payload_bytes",
+                limit_bytes=self.settings.max_payload_bytes,
+                size_bytes=size,
+            )
+
+
+def due_effects(changes: Sequence[Change], now: int) -> list[str]:
+    """The effects that the changes have set off, for this process to begin after the commit."""
+    return [
+        effect.id
+        for change in changes
+        for effect in change.effects
+        if effect.state == "pending" and effect.claim is None and effect.next_at <= now
+    ]
+
+
+def recalled(tx: ReadTx, call: Call, scopes: list[str]) -> Answer | None:
+    for n, scope in enumerate(scopes):
+        found = tx.recall(scope)
+        if found is None:
+            continue
+        request_hash, answer = found
+        if request_hash != call.request_hash and n == 0 and call.key is not None:
+            raise WorkError(
+                "idempotency_conflict",
+                f"this idempotency_key was used for another {call.operation}",
+                operation=call.operation,
+            )
+        return {**answer, "replayed": True}
+    return None
+
+
+def must_find_order(tx: ReadTx, order_id: str, *, items: bool = False, results: bool = False) -> WorkOrder:
+    order = tx.order(order_id, items=items, results=results)
+    if order is None:
+        raise WorkError("not_found", f"there is no order {order_id[:80]}")
+    return order
+
+
+def must_find_item(tx: ReadTx, item_id: str, *, result: bool = False) -> WorkItem:
+    item = tx.item(item_id, result=result)
+    if item is None:
+        raise WorkError("not_found", f"there is no item {item_id[:80]}")
+    return item
+
+
+def merged(settings: Settings, entry: TypeEntry | None) -> Policy:
+    """The type's numbers where it has them, else the settings'."""
+
+    def number(name: str) -> float:
+        own = getattr(entry.type, name, None) if entry else None
+        return float(getattr(settings, name) if own is None else own)
+
+    def ms(name: str) -> int:
+        return round(number(name) * 1000)
+
+    kind = entry.type if entry else None
+    own_limit = kind.max_leases if kind else None
+    return Policy(
+        lease_ttl=ms("lease_ttl_seconds"),
+        heartbeat_every=ms("heartbeat_every_seconds"),
+        max_attempts=int(number("max_attempts")),
+        backoff=ms("backoff_seconds"),
+        backoff_jitter=round(settings.backoff_jitter_seconds * 1000),
+        backoff_cap=round(settings.backoff_cap_seconds * 1000),
+        apply_attempts=int(number("apply_attempts")),
+        first_claim=round(settings.first_claim_seconds * 1000),
+        max_parts=settings.max_parts_per_item,
+        approval=kind.approval if kind else "manual",
+        quorum=kind.quorum if kind else 1,
+        max_leases=own_limit if own_limit is not None else settings.max_leases_per_type,
+        has_after_apply=entry.has("after_apply") if entry else False,
+    )
+
+
+def written(tx: WriteTx, change: Change) -> WorkError | None:
+    """The change applied; what it refuses."""
+    tx.apply(change)
+    return change.refusal

@@ -1,0 +1,194 @@
+"""Calling an order type's hooks: where they run, what they may return, and what happens when they raise."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import logging
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
+from typing import Any, cast
+
+import anyio.to_thread
+
+from workdocket.domain.diff import Diff
+from workdocket.domain.errors import Finding, Refused, WorkError
+from workdocket.domain.model import ItemSpec, Part, WorkItem, WorkOrder
+from workdocket.order_type import ApplyContext
+from workdocket.registry import TypeEntry
+
+log = logging.getLogger("workdocket.hooks")
+
+PURE = frozenset({"plan", "required_parts", "assemble"})
+"""Hooks that are called on the loop; the other plain functions get a thread, since they may wait."""
+
+
+LONGEST_CAUSE = 2_000
+
+
+class HookRaised(Exception):
+    """A hook raised something that is not a polite refusal."""
+
+    def __init__(self, entry: TypeEntry, hook: str, cause: BaseException) -> None:
+        super().__init__(_storable(f"{type(cause).__name__}: {cause}")[:LONGEST_CAUSE])
+        self.entry, self.hook, self.cause = entry, hook, cause
+
+
+async def _call(entry: TypeEntry, hook: str, *arguments: Any) -> Any:
+    """The hook's answer; ``Refused`` passes, anything else it raises becomes ``HookRaised``."""
+    function: Callable[..., Any] = getattr(entry.type, hook)
+    try:
+        if hook in PURE or inspect.iscoroutinefunction(function):
+            answer = function(*arguments)
+        else:
+            answer = await anyio.to_thread.run_sync(partial(function, *arguments), abandon_on_cancel=True)
+        return await answer if inspect.isawaitable(answer) else answer
+    except Refused:
+        raise
+    except (Exception, SystemExit) as error:
+        log.exception("%s.%s raised", entry.name, hook)
+        raise HookRaised(entry, hook, error) from error
+
+
+async def _asked(entry: TypeEntry, hook: str, *arguments: Any) -> Any:
+    """As ``_call``, for hooks whose caller gets ``internal`` when they raise."""
+    try:
+        return await _call(entry, hook, *arguments)
+    except HookRaised as raised:
+        raise WorkError(
+            "internal",
+            f"the order type {entry.name} failed in {hook}",
+            hint="The type's author finds the cause in the log.",
+            hook=hook,
+        ) from raised
+
+
+async def plan(entry: TypeEntry, order: WorkOrder) -> list[ItemSpec]:
+    try:
+        specs = await _asked(entry, "plan", order)
+    except Refused as refused:
+        raise WorkError("invalid_plan", f"{entry.name}: {refused}", findings=refused.findings) from refused
+    if not isinstance(specs, list) or not all(isinstance(spec, ItemSpec) for spec in specs):
+        raise _wrong(entry, "plan", "a list of ItemSpec", specs)
+    mistyped = [finding for n, spec in enumerate(specs) for finding in _mistyped(n, spec)]
+    if mistyped:
+        message = f"the plan of {entry.name}: {mistyped[0].message} at {mistyped[0].path}"
+        raise WorkError("invalid_plan", message, findings=mistyped)
+    return [
+        ItemSpec(_json(entry, "plan", spec.input), spec.key, tuple(spec.after), spec.max_attempts) for spec in specs
+    ]
+
+
+def _mistyped(n: int, spec: ItemSpec) -> Iterator[Finding]:
+    """A plug-in's specs are only as well typed as its author was careful."""
+    key, after, most = cast("tuple[Any, Any, Any]", (spec.key, spec.after, spec.max_attempts))
+    if key is not None and not isinstance(key, str):
+        yield Finding("type", f"/{n}/key", "a key is a text")
+    if not isinstance(after, Collection) or isinstance(after, str) or not all(isinstance(one, str) for one in after):
+        yield Finding("type", f"/{n}/after", "after is a list of keys")
+    if most is not None and type(most) is not int:
+        yield Finding("type", f"/{n}/max_attempts", "max_attempts is a whole number")
+
+
+async def check_result(entry: TypeEntry, item: WorkItem, result: Any) -> list[Finding]:
+    return await _findings(entry, "check_result", item, result)
+
+
+async def check_part(entry: TypeEntry, item: WorkItem, part: Part) -> list[Finding]:
+    return await _findings(entry, "check_part", item, part)
+
+
+async def check_order(entry: TypeEntry, order: WorkOrder) -> list[Finding]:
+    return await _findings(entry, "check_order", order)
+
+
+async def required_parts(entry: TypeEntry, item: WorkItem) -> frozenset[str]:
+    keys = await _asked(entry, "required_parts", item)
+    if not isinstance(keys, set | frozenset | list | tuple) or not all(isinstance(key, str) for key in keys):
+        raise _wrong(entry, "required_parts", "a set of part keys", keys)
+    return frozenset(keys)
+
+
+async def assemble(entry: TypeEntry, item: WorkItem, parts: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        result = await _asked(entry, "assemble", item, parts)
+    except Refused as refused:
+        raise WorkError("invalid_result", f"{entry.name}: {refused}", findings=refused.findings) from refused
+    if not isinstance(result, dict):
+        raise _wrong(entry, "assemble", "an object", result)
+    assembled: dict[str, Any] = _json(entry, "assemble", result)
+    return assembled
+
+
+async def preview(entry: TypeEntry, order: WorkOrder) -> tuple[dict[str, Any] | None, list[Finding]]:
+    """The preview as JSON, and what it refuses."""
+    try:
+        diff = await _asked(entry, "preview", order)
+    except Refused as refused:
+        return None, list(refused.findings)
+    if diff is not None and not isinstance(diff, Diff):
+        raise _wrong(entry, "preview", "a Diff or None", diff)
+    return (None if diff is None else lenient(diff.as_dict())), []
+
+
+async def apply(entry: TypeEntry, order: WorkOrder, ctx: ApplyContext) -> Diff:
+    """What was changed. Raises ``HookRaised`` or ``Refused``: the runner records either."""
+    await _call(entry, "before_apply", order, ctx)
+    diff = await _call(entry, "apply", order, ctx)
+    if not isinstance(diff, Diff):
+        raise HookRaised(entry, "apply", TypeError(f"apply returned {type(diff).__name__}, not a Diff"))
+    try:
+        return Diff.from_dict(lenient(diff.as_dict()))
+    except RecursionError as error:
+        raise HookRaised(entry, "apply", error) from error
+
+
+async def after_apply(entry: TypeEntry, order: WorkOrder, diff: Diff, ctx: ApplyContext) -> None:
+    await _call(entry, "after_apply", order, diff, ctx)
+
+
+async def _findings(entry: TypeEntry, hook: str, *arguments: Any) -> list[Finding]:
+    if not entry.has(hook):
+        return []
+    try:
+        found = await _asked(entry, hook, *arguments)
+    except Refused as refused:
+        return list(refused.findings)
+    if found is None:
+        return []
+    if not isinstance(found, list | tuple) or not all(isinstance(finding, Finding) for finding in found):
+        raise _wrong(entry, hook, "a list of Finding", found)
+    return list(found)
+
+
+def lenient(value: Any) -> Any:
+    """``value`` as JSON; what JSON has no form for as text, since an effect that happened must be recorded."""
+    match value:
+        case None | bool() | int():
+            return value
+        case float():
+            return value if math.isfinite(value) else str(value)
+        case dict():
+            return {_storable(str(key)): lenient(one) for key, one in value.items()}
+        case list() | tuple():
+            return [lenient(one) for one in value]
+    return _storable(str(value))
+
+
+def _storable(text: str) -> str:
+    """``text`` without what no database takes: halves of characters, as odd file names have them."""
+    return text.encode(errors="replace").decode()
+
+
+def _json(entry: TypeEntry, hook: str, value: Any) -> Any:
+    try:
+        return json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        log.exception("%s.%s gave something that is not JSON", entry.name, hook)
+        raise WorkError("internal", f"the order type {entry.name} gave something that is not JSON in {hook}") from error
+
+
+def _wrong(entry: TypeEntry, hook: str, wanted: str, got: Any) -> WorkError:
+    log.error("%s.%s returned %r instead of %s", entry.name, hook, got, wanted)
+    return WorkError("internal", f"the order type {entry.name} did not return {wanted} from {hook}", hook=hook)

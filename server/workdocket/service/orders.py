@@ -1,0 +1,307 @@
+"""Filing orders, finding them again, and stopping or restarting them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from workdocket.domain import decide
+from workdocket.domain.errors import Finding, WorkError
+from workdocket.domain.machine import TERMINAL
+from workdocket.domain.model import Actor, ItemSpec, WorkOrder, canonical
+from workdocket.ports import EventQuery, OrderQuery, ReadTx, WriteTx
+from workdocket.registry import TypeEntry
+from workdocket.service import hooks, view
+from workdocket.service.desk import Answer, Call, Desk, must_find_item, must_find_order, written
+
+RECENT = 10
+MOST_ITEMS_SHOWN = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What a caller asks to have done. ``not_before`` in milliseconds."""
+
+    type: str
+    payload: Any
+    priority: int = 0
+    meta: Mapping[str, Any] | None = None
+    not_before: int | None = None
+    depends_on: tuple[str, ...] = ()
+    dedupe_key: str | None = None
+
+
+class Orders:
+    """The requester's side, and what everybody may read."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def order_types(self, name: str | None) -> Answer:
+        if name is None:
+            return {"types": [type_row(entry) for entry in self._desk.registry]}
+        entry = self._desk.registry.get(name)
+        return {"types": [type_full(entry, self._desk)]}
+
+    async def propose(self, call: Call, wanted: Proposal, *, validate_only: bool) -> Answer:
+        entry = self._desk.registry.get(wanted.type)
+        earlier = await self._desk.replay(call)
+        if earlier is not None:
+            return earlier
+        self._check_payload(entry, wanted)
+        now = self._desk.clock.now()
+        draft = WorkOrder(
+            id=f"{self._desk.settings.project_key}-0",
+            number=0,
+            uid=self._desk.ids.token(),
+            type=entry.name,
+            type_version=entry.version,
+            payload=wanted.payload,
+            priority=wanted.priority,
+            requested_by=call.actor,
+            created_at=now,
+            changed_at=now,
+            meta=dict(wanted.meta or {}),
+            not_before=wanted.not_before if wanted.not_before and wanted.not_before > now else None,
+            depends_on=wanted.depends_on,
+            dedupe_key=wanted.dedupe_key,
+        )
+        plan = await self._plan(entry, draft)
+        if validate_only:
+            return await self._desk.store.read(lambda tx: self._plan_view(tx, draft, plan))
+        return await self._desk.write(call, lambda tx: self._file(tx, call.actor, draft, plan))
+
+    def _check_payload(self, entry: TypeEntry, wanted: Proposal) -> None:
+        self._desk.measure(wanted.payload, "payload")
+        self._desk.measure(wanted.meta, "meta")
+        findings = entry.payload.findings(wanted.payload)
+        if findings:
+            raise WorkError(
+                "invalid_payload", f"{entry.name} refuses the payload: {_first(findings)}", findings=findings
+            )
+
+    async def _plan(self, entry: TypeEntry, draft: WorkOrder) -> list[ItemSpec]:
+        plan = await hooks.plan(entry, replace(draft, payload=json.loads(canonical(draft.payload))))
+        findings = decide.plan_findings(plan)
+        if findings:
+            raise WorkError("invalid_plan", f"the plan of {entry.name}: {_first(findings)}", findings=findings)
+        return plan
+
+    def _file(self, tx: WriteTx, actor: Actor, draft: WorkOrder, plan: Sequence[ItemSpec]) -> Answer:
+        if draft.dedupe_key is not None:
+            same = tx.order_by_dedupe_key(draft.type, draft.dedupe_key)
+            if same is not None:
+                return {**self._filed_view(tx, same.id), "deduplicated": True}
+        needed = [must_find_order(tx, order_id) for order_id in dict.fromkeys(draft.depends_on)]
+        number = tx.next_number()
+        order = replace(draft, number=number, id=f"{self._desk.settings.project_key}-{number}")
+        tx.apply(decide.propose(order, plan, needed, self._desk.policy(order.type), actor))
+        return self._filed_view(tx, order.id)
+
+    def _filed_view(self, tx: ReadTx, order_id: str) -> Answer:
+        order = must_find_order(tx, order_id)
+        items = tx.items(order_id, limit=MOST_ITEMS_SHOWN)
+        now = self._desk.clock.now()
+        return {
+            "order": view.order_full(order, tx.counts([order_id])[order_id]),
+            "items": [view.item_short(item, now, view.share(len(items))) for item in items],
+            "next": f"checkout(order_id={order_id!r}) hands its items out; get_order({order_id!r}) shows where it is",
+        }
+
+    def _plan_view(self, tx: ReadTx, draft: WorkOrder, plan: Sequence[ItemSpec]) -> Answer:
+        needed = [must_find_order(tx, order_id) for order_id in draft.depends_on]
+        decide.propose(draft, plan, needed, self._desk.policy(draft.type), draft.requested_by)
+        shown = view.order_full(draft, {"queued": len(plan)})
+        room = view.share(min(len(plan), MOST_ITEMS_SHOWN))
+        rows = [
+            view.present(
+                key=spec.key,
+                after=list(spec.after) or None,
+                max_attempts=spec.max_attempts,
+                input=view.cut(spec.input, room),
+            )
+            for spec in plan[:MOST_ITEMS_SHOWN]
+        ]
+        return {
+            "order": {name: value for name, value in shown.items() if name != "id"},
+            "items": rows,
+            "validated": True,
+            "next": "nothing was stored; call propose without validate_only to file it",
+        }
+
+    async def list_orders(self, query: OrderQuery) -> Answer:
+        page = await self._desk.store.read(lambda tx: tx.orders(replace(query, now=self._desk.clock.now())))
+        answer: Answer = {
+            "orders": [view.order_row(order, page.counts[order.id]) for order in page.orders],
+            "total": page.total,
+        }
+        return answer if page.next_cursor is None else {**answer, "next_cursor": page.next_cursor}
+
+    async def get_order(self, order_id: str, wait_seconds: float, since_version: int | None) -> Answer:
+        """As it is, or once it is past ``since_version``; a wait without one ends at the next change."""
+        deadline = time.monotonic() + wait_seconds
+        while True:
+            tick = self._desk.store.tick
+            answer = await self._desk.store.read(lambda tx: self._order_view(tx, order_id))
+            since_version = answer["version"] if since_version is None else since_version
+            left = deadline - time.monotonic()
+            if answer["version"] > since_version or left <= 0 or answer["order"]["state"] in TERMINAL:
+                return answer
+            await self._desk.store.wait(tick, left)
+
+    def _order_view(self, tx: ReadTx, order_id: str) -> Answer:
+        order = must_find_order(tx, order_id)
+        now = self._desk.clock.now()
+        counts = tx.counts([order_id])[order_id]
+        shown = tx.items(order_id, limit=MOST_ITEMS_SHOWN)
+        decisions = tx.decisions(order_id)
+        answer: Answer = {
+            "order": view.order_full(order, counts),
+            "items": [view.item_row(item, now) for item in shown],
+            "findings": (order.error or {}).get("errors", []),
+            "recent_events": [view.event_row(event) for event in tx.recent_events(order_id, RECENT)],
+            "version": tx.last_event(order_id),
+            "next": next_step(order),
+        }
+        left_out = sum(counts.values()) - len(shown)
+        if left_out:
+            answer["items_left_out"] = left_out
+        if decisions:
+            answer["decision"] = view.decision(decisions[-1])
+        diff = view.diff(tx.diff(order_id))
+        return answer if diff is None else {**answer, "diff": diff}
+
+    async def get_item(self, item_id: str) -> Answer:
+        return await self._desk.store.read(lambda tx: self._item_view(tx, item_id))
+
+    def _item_view(self, tx: ReadTx, item_id: str) -> Answer:
+        item = must_find_item(tx, item_id)
+        handed = tx.submission(item_id, item.result_key) if item.result_key else None
+        parts, late = tx.parts(item_id), tx.submissions(item_id, kind="late")
+        shown = view.present(
+            **view.item_short(item, self._desk.clock.now(), view.LONG),
+            result=view.some(handed.result if handed else None, view.LONG),
+            evidence=view.some(handed.evidence if handed else None),
+            notes=view.some(handed.notes if handed else None),
+        )
+        return {
+            "item": {
+                **shown,
+                "parts": [view.part_full(part, view.share(len(parts))) for part in parts],
+                "attempts_made": item.attempts,
+                "attempts": [view.attempt(lease) for lease in tx.leases(item_id)[-MOST_ITEMS_SHOWN:]],
+                "late_results": [view.submission(one, view.share(len(late))) for one in late],
+                "feedback": list(item.feedback),
+            }
+        }
+
+    async def events(self, query: EventQuery) -> Answer:
+        def body(tx: ReadTx) -> Answer:
+            if query.order_id is not None:
+                must_find_order(tx, query.order_id)
+            if query.item_id is not None:
+                must_find_item(tx, query.item_id)
+            rows = tx.events(replace(query, limit=query.limit + 1))
+            shown = [view.event(event) for event in rows[: query.limit]]
+            answer: Answer = {"events": shown}
+            return {**answer, "next_cursor": str(shown[-1]["seq"])} if len(rows) > query.limit else answer
+
+        return await self._desk.store.read(body)
+
+    async def cancel(self, call: Call, order_id: str, reason: str | None, *, own_only: bool) -> Answer:
+        def body(tx: WriteTx) -> Answer | WorkError:
+            order = must_find_order(tx, order_id, items=True)
+            if own_only and order.requested_by.id != call.actor.id:
+                raise WorkError(
+                    "forbidden",
+                    f"{order_id} was filed by {order.requested_by.id}; a requester cancels own orders only",
+                    rule="own_orders",
+                )
+            return written(tx, decide.cancel(order, call.actor, self._desk.clock.now(), reason)) or self._state(
+                tx, order_id
+            )
+
+        return await self._desk.write(call, body)
+
+    async def retry(self, call: Call, order_id: str | None, item_id: str | None) -> Answer:
+        """A failed order's items or its apply, or the one failed item, once more."""
+
+        def body(tx: WriteTx) -> Answer | WorkError:
+            item = must_find_item(tx, item_id) if item_id else None
+            order = must_find_order(tx, item.order_id if item else order_id or "", items=True)
+            change = decide.retry(order, call.actor, self._desk.clock.now(), item)
+            return written(tx, change) or self._state(tx, order.id)
+
+        return await self._desk.write(call, body)
+
+    def _state(self, tx: ReadTx, order_id: str) -> Answer:
+        order = must_find_order(tx, order_id)
+        return {"order": view.order_row(order, tx.counts([order_id])[order_id])}
+
+
+def type_row(entry: TypeEntry) -> view.View:
+    kind = entry.type
+    return {
+        "name": entry.name,
+        "version": entry.version,
+        "title": kind.title or entry.name,
+        "description": kind.description,
+    }
+
+
+def type_full(entry: TypeEntry, desk: Desk) -> view.View:
+    kind, policy = entry.type, desk.policy(entry.name)
+    parts = {
+        key: view.present(
+            required=spec.required,
+            mode=spec.mode,
+            schema=checked.json_schema if (checked := entry.parts[key]) else None,
+        )
+        for key, spec in kind.parts.items()
+    }
+    return {
+        **type_row(entry),
+        "instructions": kind.instructions,
+        "payload_schema": entry.payload.json_schema,
+        "result_schema": entry.result.json_schema,
+        "parts": parts,
+        "approval": policy.approval,
+        "quorum": policy.quorum,
+        "limits": {
+            "lease_ttl_seconds": policy.lease_ttl / 1000,
+            "heartbeat_every_seconds": policy.heartbeat_every / 1000,
+            "max_attempts": policy.max_attempts,
+            "max_leases": policy.max_leases,
+            "max_parts": policy.max_parts,
+            "max_payload_bytes": desk.settings.max_payload_bytes,
+            "apply_attempts": policy.apply_attempts,
+        },
+    }
+
+
+NEXT = {
+    "queued": "checkout(order_id={id!r}) hands an item out",
+    "checked_out": "an agent holds it; get_order({id!r}, wait_seconds=45) waits for news",
+    "in_progress": "work is under way; get_order({id!r}, wait_seconds=45) waits for news",
+    "submitted": "review({id!r}) shows what to decide on, then approve or reject",
+    "approved": "it is being applied; get_order({id!r}, wait_seconds=45) waits for the outcome",
+    "applied": "it is being completed",
+    "failed": "read the error, then retry({id!r}), or reject with rework after a failed apply, or cancel",
+    "rejected": "it was refused; propose a better one",
+    "completed": "nothing; the diff says what changed",
+    "dead_lettered": "nothing; it was put aside",
+    "cancelled": "nothing; it was cancelled",
+}
+
+
+def next_step(order: WorkOrder) -> str:
+    return NEXT[order.state].format(id=order.id)
+
+
+def _first(findings: Sequence[Finding]) -> str:
+    head = findings[0]
+    rest = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
+    return f"{head.message or head.code}{f' at {head.path}' if head.path else ''}{rest}"

@@ -1,0 +1,242 @@
+"""The reviewer's side: what is to be decided on, and the decision."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from workdocket.domain import decide
+from workdocket.domain.decide.review import Shown, votes_of
+from workdocket.domain.errors import Finding, WorkError
+from workdocket.domain.machine import ORDER, step
+from workdocket.domain.model import Actor, Decision, WorkItem, WorkOrder, checksum, digest_of
+from workdocket.ports import OrderQuery, ReadTx, WriteTx
+from workdocket.registry import TypeEntry
+from workdocket.service import hooks, view
+from workdocket.service.desk import Answer, Call, Desk, must_find_order, written
+
+APPLY_WAIT_SECONDS = 45.0
+MOST_ITEMS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """All that a decision is about, as it was at one moment."""
+
+    order: WorkOrder
+    workers: frozenset[str]
+    decisions: Sequence[Decision]
+    findings: Sequence[Finding]
+    preview: Mapping[str, Any] | None
+    digest: str
+
+    @property
+    def shown(self) -> Shown:
+        return Shown(self.digest, checksum(self.preview))
+
+
+async def packet_of(desk: Desk, order_id: str) -> Packet:
+    """The order read, checked as a whole, and previewed. Runs the type's code, so never inside a transaction."""
+
+    def body(tx: ReadTx) -> tuple[WorkOrder, Mapping[str, str], Sequence[Decision], frozenset[str]]:
+        order = must_find_order(tx, order_id, results=True)
+        return order, tx.result_checksums(order_id), tx.decisions(order_id), tx.workers(order_id)
+
+    order, checksums, decisions, workers = await desk.store.read(body)
+    if order.type not in desk.registry.names():
+        gone = Finding("unknown_type", "", f"the order type {order.type} is not registered here")
+        return Packet(order, workers, decisions, [gone], None, digest_of(order, checksums, None))
+    entry = desk.registry.get(order.type)
+    findings = await _whole_order(desk, entry, order)
+    preview, refused = await hooks.preview(entry, await _fresh(desk, order_id))
+    findings = [*findings, *refused]
+    seen = replace(order, type_version=entry.version)
+    return Packet(order, workers, decisions, findings, preview, digest_of(seen, checksums, preview))
+
+
+async def _whole_order(desk: Desk, entry: TypeEntry, order: WorkOrder) -> list[Finding]:
+    return await hooks.check_order(entry, await _fresh(desk, order.id)) if entry.has("check_order") else []
+
+
+async def _fresh(desk: Desk, order_id: str) -> WorkOrder:
+    """A copy of the order for a hook to do with as it likes."""
+    return await desk.store.read(lambda tx: must_find_order(tx, order_id, results=True))
+
+
+class Reviews:
+    """What a reviewer calls."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def review(self, actor: Actor, order_id: str | None) -> Answer:
+        if order_id is None:
+            query = OrderQuery(state="submitted", limit=100)
+            page = await self._desk.store.read(lambda tx: tx.orders(query))
+            rows = [view.order_row(order, page.counts[order.id]) for order in page.orders]
+            return {"orders": rows, "total": page.total, "next": "review(order_id) shows one of them"}
+        packet = await packet_of(self._desk, order_id)
+        return await self._desk.store.read(lambda tx: self._packet_view(tx, packet, actor))
+
+    def _packet_view(self, tx: ReadTx, packet: Packet, actor: Actor) -> Answer:
+        order, now = packet.order, self._desk.clock.now()
+        shown = order.items[:MOST_ITEMS]
+        return {
+            "order": view.order_full(order, tx.counts([order.id])[order.id]),
+            "items": [self._item_view(tx, item, now, view.share(3 * len(shown))) for item in shown],
+            "items_left_out": len(order.items) - len(shown),
+            "findings": [finding.as_dict() for finding in packet.findings],
+            **view.present(preview=view.diff(packet.preview)),
+            "digest": packet.digest,
+            "gate": self._gate_view(packet),
+            "decisions": [view.decision(one) for one in packet.decisions],
+            "next": f"approve({order.id!r}, digest={packet.digest!r}), or reject({order.id!r}, errors, rework=true)",
+        }
+
+    def _item_view(self, tx: ReadTx, item: WorkItem, now: int, room: int) -> Answer:
+        handed = tx.submission(item.id, item.result_key) if item.result_key else None
+        late = tx.submissions(item.id, kind="late")
+        return view.present(
+            **view.item_short(item, now, room),
+            result=view.some(handed.result if handed else None, room),
+            evidence=view.some(handed.evidence if handed else None, room),
+            notes=view.some(handed.notes if handed else None, room),
+            made_by=[view.attempt(lease) for lease in tx.leases(item.id)[-3:]],
+            late_results=[view.submission(one, room) for one in late[-3:]] or None,
+        )
+
+    def _gate_view(self, packet: Packet) -> Answer:
+        policy = self._desk.policy(packet.order.type)
+        votes = votes_of([one for one in packet.decisions if one.digest in (None, packet.digest)])
+        excluded = {packet.order.requested_by.id, *packet.workers} if policy.approval == "four_eyes" else set()
+        return {
+            "approval": policy.approval,
+            "quorum": policy.quorum,
+            "approved_by": sorted(votes),
+            "still_needed": max(policy.quorum - len(votes), 0),
+            "excluded": sorted(excluded),
+            "who": GATES[policy.approval],
+        }
+
+    async def approve(self, call: Call, order_id: str, digest: str | None, comment: str | None) -> Answer:
+        answer = await self._desk.once(call, lambda: self._approve(call, order_id, digest, comment))
+        if answer["order"]["state"] == "approved":
+            await self._outcome(order_id)
+            return {**answer, **await self._desk.store.read(lambda tx: self._applied_view(tx, order_id))}
+        return answer
+
+    async def _approve(self, call: Call, order_id: str, digest: str | None, comment: str | None) -> Answer:
+        packet = await self._ready(order_id, digest)
+        return await self._desk.write(call, lambda tx: self._decide(tx, call.actor, packet, comment, rule=None))
+
+    async def approve_by_rule(self, order_id: str, actor: Actor) -> Sequence[Finding]:
+        """Approve if nothing is found against it; what was found. For orders whose type asks for it."""
+        packet = await packet_of(self._desk, order_id)
+        if packet.findings:
+            return packet.findings
+        await self._desk.change(lambda tx: self._decide(tx, actor, packet, None, rule="auto"))
+        return []
+
+    async def _ready(self, order_id: str, digest: str | None) -> Packet:
+        order = await self._desk.store.read(lambda tx: must_find_order(tx, order_id))
+        step(ORDER, order.id, order.state, "approve")
+        packet = await packet_of(self._desk, order_id)
+        if digest is not None and digest != packet.digest:
+            raise WorkError(
+                "stale",
+                f"{order_id} is no longer what the digest {digest[:40]} stands for",
+                shown=digest[:40],
+                now=packet.digest,
+            )
+        return packet
+
+    def _decide(self, tx: WriteTx, actor: Actor, packet: Packet, comment: str | None, rule: str | None) -> Answer:
+        order = must_find_order(tx, packet.order.id, items=True)
+        if order.version != packet.order.version:
+            step(ORDER, order.id, order.state, "approve")
+            raise WorkError("stale", f"{order.id} changed while it was checked", retry_after_seconds=0)
+        change = decide.approve(
+            order,
+            actor,
+            self._desk.clock.now(),
+            policy=self._desk.policy(order.type),
+            shown=packet.shown,
+            findings=packet.findings,
+            workers=packet.workers,
+            earlier=tx.decisions(order.id),
+            comment=comment,
+            rule=rule,
+        )
+        written(tx, change)
+        decided = must_find_order(tx, order.id)
+        waiting = "it is being applied" if decided.state == "approved" else "another reviewer has to approve too"
+        return {"order": view.state_of(decided), "applied": False, "next": waiting}
+
+    async def _outcome(self, order_id: str) -> None:
+        """Wait until the apply has an outcome, here or in another process, but not longer than a client would."""
+
+        def undecided(tx: ReadTx) -> bool:
+            order = must_find_order(tx, order_id)
+            due = [effect for effect in tx.effects(order_id) if effect.kind == "apply" and effect.state == "pending"]
+            return order.state == "approved" and not any(effect.error for effect in due)
+
+        deadline = time.monotonic() + APPLY_WAIT_SECONDS
+        while True:
+            tick = self._desk.store.tick
+            left = deadline - time.monotonic()
+            if left <= 0 or not await self._desk.store.read(undecided):
+                return
+            await self._desk.store.wait(tick, left)
+
+    def _applied_view(self, tx: ReadTx, order_id: str) -> Answer:
+        order = must_find_order(tx, order_id)
+        failed = (order.error or {}).get("code")
+        if failed in ("apply_failed", "stale") and order.state != "completed":
+            again = (order.error or {}).get("retry_at")
+            raise WorkError(
+                failed,
+                f"{order_id}: {(order.error or {})['message']}",
+                hint=f"It is tried again at {again}; get_order with wait_seconds shows the outcome." if again else None,
+                details=_without_code(order.error),
+            )
+        answer: Answer = {"order": view.state_of(order), "applied": order.applied_at is not None}
+        diff = view.diff(tx.diff(order_id))
+        if diff is None:
+            return {**answer, "next": f"get_order({order_id!r}, wait_seconds=45) waits for the diff"}
+        return {**answer, "diff": diff, "next": "nothing; the change is made"}
+
+    async def reject(
+        self, call: Call, order_id: str, errors: Sequence[dict[str, Any]], *, rework: bool, comment: str | None
+    ) -> Answer:
+        def body(tx: WriteTx) -> Answer | WorkError:
+            order = must_find_order(tx, order_id, items=True)
+            change = decide.reject(
+                order,
+                call.actor,
+                self._desk.clock.now(),
+                policy=self._desk.policy(order.type),
+                errors=errors,
+                rework=rework,
+                earlier=tx.decisions(order_id),
+                comment=comment,
+                refused=dict(tx.result_checksums(order_id)),
+            )
+            refusal = written(tx, change)
+            decided = must_find_order(tx, order_id)
+            return refusal or {"order": view.order_row(decided, tx.counts([order_id])[order_id])}
+
+        return await self._desk.write(call, body)
+
+
+GATES = {
+    "manual": "anybody with the reviewer role",
+    "auto": "the system when nothing is found against it, else anybody with the reviewer role",
+    "four_eyes": "anybody with the reviewer role who neither proposed nor worked on it",
+    "human": "a person with the reviewer role, at the command line or in the host's own dialog",
+}
+
+
+def _without_code(error: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {name: value for name, value in (error or {}).items() if name != "code"}

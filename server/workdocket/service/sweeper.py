@@ -1,0 +1,54 @@
+"""What nobody calls for: leases that ran out, effects that are due, answers that are too old to repeat."""
+
+from __future__ import annotations
+
+import logging
+
+import anyio
+
+from workdocket.domain.errors import WorkError
+from workdocket.service.claim import expire_overdue
+from workdocket.service.desk import Desk
+from workdocket.service.effects import Effects
+
+log = logging.getLogger("workdocket.sweeper")
+
+DAY_MS = 86_400_000
+ANSWERS_AT_ONCE = 500
+
+
+class Sweeper:
+    """Runs in every server; any of them may do any of it."""
+
+    def __init__(self, desk: Desk, effects: Effects) -> None:
+        self._desk = desk
+        self._effects = effects
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self.sweep()
+            except WorkError as error:
+                log.warning("the sweep is put off: %s", error)
+            except Exception:
+                log.exception("the sweep is put off")
+            await anyio.sleep(await self._pause())
+
+    async def sweep(self) -> int:
+        """One round; returns how many leases were ended."""
+        await self._effects.run_due()
+        ended = 0
+        if await self._desk.store.read(lambda tx: bool(tx.overdue(self._desk.clock.now(), 1))):
+            ended = await self._desk.change(lambda tx: expire_overdue(self._desk, tx))
+        horizon = self._desk.clock.now() - round(self._desk.settings.idempotency_ttl_days * DAY_MS)
+        if await self._desk.store.read(lambda tx: (tx.oldest_answer() or horizon) < horizon):
+            await self._desk.change(lambda tx: tx.forget_answers(horizon, ANSWERS_AT_ONCE))
+        return ended
+
+    async def _pause(self) -> float:
+        due = await self._desk.store.read(lambda tx: tx.next_effect_at())
+        longest = self._desk.settings.sweep_every_seconds
+        if due is None:
+            return longest
+        left = (due - self._desk.clock.now()) / 1000
+        return min(longest, max(left, 0.05) if left > 0 else 1.0)

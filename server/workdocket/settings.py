@@ -1,0 +1,223 @@
+"""One frozen Settings. Nothing else in the program reads the environment or a configuration file."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+PREFIX = "WORKDOCKET_"
+FILE = "workdocket.toml"
+FOLDER = ".workdocket"
+SQLITE = "sqlite:///"
+POSTGRES = "postgresql://"
+
+
+class SettingsError(Exception):
+    """A setting nobody knows or with a value it cannot have: one line each, with the source it came from."""
+
+
+def _url(value: str) -> str:
+    if value.startswith((POSTGRES, "postgres://")):
+        return POSTGRES + value.partition("://")[2]
+    path = value.removeprefix(SQLITE)
+    if path in ("", ":memory:") or "://" in path:
+        raise ValueError("This is neither the path of a file nor a postgresql:// URL")
+    return SQLITE + path
+
+
+def _listed(value: Any) -> Any:
+    """A list in one text: JSON, or names between commas."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        return json.loads(value)
+    return [name.strip() for name in value.split(",") if name.strip()]
+
+
+def _none(value: Any) -> Any:
+    return None if isinstance(value, str) and value.strip().lower() in ("", "none") else value
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+PositiveOrZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+Limit = Annotated[Count | None, BeforeValidator(_none)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+
+
+class Settings(BaseModel):
+    """What can be set, and what it is when nobody sets it. :func:`load_settings` fills it from all sources."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    database: Annotated[str, AfterValidator(_url)] = Field(
+        default_factory=lambda: _default_database(Path.cwd(), os.environ),
+        repr=False,
+        description="Where everything is kept: sqlite:///relative.db, sqlite:////absolute.db, the path of a file, or a "
+        f"postgresql:// URL. Default: {FOLDER}/workdocket.db in the nearest folder upward that has a {FOLDER} folder, "
+        "else a file in the data folder of the user.",
+    )
+    project_key: str = Field("WO", pattern="^[A-Z]{1,8}$", description="Begins every id: 1 to 8 capital letters.")
+    order_types: Names = Field(
+        (),
+        description="Order types besides those of installed packages: import names, module:Class, files or folders.",
+    )
+
+    lease_ttl_seconds: Positive = Field(600, description="How long a lease lasts without a heartbeat.")
+    heartbeat_every_seconds: Positive = Field(120, description="How often agents are asked to send a heartbeat.")
+    first_claim_seconds: Positive = Field(
+        60,
+        description="How long work that a reviewer sent back is kept for the agent that did it.",
+    )
+    max_leases_per_agent: Limit = Field(None, description="Most items one agent may hold at a time. Default: no limit.")
+    max_leases_per_type: Limit = Field(None, description="Most items of one type held at a time. Default: no limit.")
+    max_attempts: Count = Field(3, description="How often an item is tried before it fails.")
+    backoff_seconds: PositiveOrZero = Field(
+        60, description="Pause after the first failed attempt; it doubles each time."
+    )
+    backoff_jitter_seconds: PositiveOrZero = Field(20, description="Most that chance adds to a pause.")
+    backoff_cap_seconds: Positive = Field(3600, description="Longest pause between attempts.")
+
+    apply_attempts: Count = Field(3, description="How often applying an approved order is tried.")
+    effect_claim_seconds: Positive = Field(30, description="How long one process may work on an effect unheard.")
+    sweep_every_seconds: Positive = Field(5, description="How often expired leases and overdue effects are looked for.")
+
+    max_parts_per_item: Count = Field(100, description="Most parts one item takes.")
+    max_payload_bytes: Count = Field(1_048_576, description="Largest payload, result or part, as JSON text in UTF-8.")
+    require_idempotency_keys: bool = Field(False, description="Whether every mutating call must carry a key.")
+    idempotency_ttl_days: Positive = Field(7, description="How long the answer to a key is remembered.")
+    dead_letter_after_hours: Positive = Field(48, description="When a failed order is put aside.")
+    stale_after_hours: Positive = Field(24, description="When an order that does not move is shown as stale.")
+    retain_events_days: Annotated[Positive | None, BeforeValidator(_none)] = Field(
+        None, description="How long events are kept. Default: for good."
+    )
+
+    host: str = Field("127.0.0.1", min_length=1, description="Address the HTTP server listens on.")
+    port: int = Field(8787, ge=0, le=65535, description="Port of the HTTP server; 0 takes a free one.")
+    allowed_origins: Names = Field((), description="Origins that browsers may call from, besides the server's own.")
+    allowed_hosts: Names = Field((), description="Host names the server answers to, besides its own address.")
+
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
+        "warning", description="Least weight of what is logged: debug, info, warning or error."
+    )
+    log_format: Literal["text", "json"] = Field("text", description="Form of a log line: text or json.")
+    metrics: Literal["none", "log", "prometheus", "statsd"] = Field(
+        "none", description="Where numbers go: none, log, prometheus or statsd."
+    )
+
+    @property
+    def database_path(self) -> Path | None:
+        """The SQLite file; ``None`` for PostgreSQL."""
+        return Path(self.database.removeprefix(SQLITE)) if self.database.startswith(SQLITE) else None
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where settings come from. ``label`` is how a key is written there, ``folder`` what its paths are relative to."""
+
+    name: str
+    values: Mapping[str, Any]
+    folder: Path
+    label: Callable[[str], str] = str
+
+    def strangers(self) -> Iterator[str]:
+        for key in self.values:
+            if key not in Settings.model_fields:
+                close = get_close_matches(key, Settings.model_fields, 1)
+                hint = f"; did you mean {self.label(close[0])}?" if close else ""
+                yield f"{self.name}: there is no setting {self.label(key)}{hint}"
+
+
+def load_settings(
+    overrides: Mapping[str, Any] | None = None, *, cwd: Path | None = None, environ: Mapping[str, str] | None = None
+) -> Settings:
+    """The settings of this process: ``overrides``, then the environment, then workdocket.toml, then defaults.
+
+    An override of ``None`` is one that was not given. Raises :class:`SettingsError` with every fault at once.
+    """
+    cwd = (cwd or Path.cwd()).absolute()
+    environ = os.environ if environ is None else environ
+    sources = [*_file_source(cwd), _environment_source(environ, cwd), _command_line_source(overrides or {}, cwd)]
+    if strangers := [fault for source in reversed(sources) for fault in source.strangers()]:
+        raise SettingsError("\n".join(strangers))
+    values: dict[str, Any] = {"database": _default_database(cwd, environ)}
+    folders: dict[str, Path] = {}
+    for source in sources:
+        values |= source.values
+        folders |= dict.fromkeys(source.values, source.folder)
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_misfits(error, sources))) from None
+    return _located(settings, folders)
+
+
+def _command_line_source(overrides: Mapping[str, Any], cwd: Path) -> _Source:
+    given = {key: value for key, value in overrides.items() if value is not None}
+    return _Source("command line", given, cwd, lambda key: f"--{key.replace('_', '-')}")
+
+
+def _environment_source(environ: Mapping[str, str], cwd: Path) -> _Source:
+    ours = {name.removeprefix(PREFIX).lower(): value for name, value in environ.items() if name.startswith(PREFIX)}
+    return _Source("environment", ours, cwd, lambda key: f"{PREFIX}{key.upper()}")
+
+
+def _file_source(cwd: Path) -> list[_Source]:
+    file = next((folder / FILE for folder in (cwd, *cwd.parents) if (folder / FILE).is_file()), None)
+    if file is None:
+        return []
+    try:
+        return [_Source(str(file), tomllib.loads(file.read_text("utf-8")), file.parent)]
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{file}: cannot be read: {error}") from error
+
+
+def _misfits(error: ValidationError, sources: list[_Source]) -> Iterator[str]:
+    for fault in error.errors(include_url=False, include_input=False, include_context=False):
+        key = str(fault["loc"][0])
+        source = next(source for source in reversed(sources) if key in source.values)
+        given = "" if key == "database" else f" is {source.values[key]!r}"
+        reason = fault["msg"].removeprefix("Value error, ")
+        yield f"{source.name}: {source.label(key)}{given}. {reason}. {Settings.model_fields[key].description}"
+
+
+def _located(settings: Settings, folders: Mapping[str, Path]) -> Settings:
+    """With every path absolute: it is relative to the folder of the file that has it, else to the working folder."""
+    update: dict[str, Any] = {}
+    if "database" in folders and settings.database_path:
+        update["database"] = f"{SQLITE}{folders['database'] / settings.database_path.expanduser()}"
+    if "order_types" in folders:
+        update["order_types"] = tuple(_located_type(spec, folders["order_types"]) for spec in settings.order_types)
+    return settings.model_copy(update=update)
+
+
+def _located_type(spec: str, folder: Path) -> str:
+    is_path = os.sep in spec or spec.endswith(".py") or (folder / spec).exists()
+    return str(folder / Path(spec).expanduser()) if is_path else spec
+
+
+def _default_database(cwd: Path, environ: Mapping[str, str]) -> str:
+    near = next((folder / FOLDER for folder in (cwd, *cwd.parents) if (folder / FOLDER).is_dir()), None)
+    return f"{SQLITE}{(near or _user_data(environ) / 'workdocket') / 'workdocket.db'}"
+
+
+def _user_data(environ: Mapping[str, str]) -> Path:
+    home = Path(environ.get("HOME") or Path.home())
+    variable, usual = {
+        "darwin": ("", home / "Library" / "Application Support"),
+        "win32": ("LOCALAPPDATA", home / "AppData" / "Local"),
+    }.get(sys.platform, ("XDG_DATA_HOME", home / ".local" / "share"))
+    return Path(environ.get(variable) or usual)

@@ -1,0 +1,1 @@
+"""The only place with SQL: stores, migrations, and the locks between processes."""

@@ -1,0 +1,237 @@
+-- Times are whole milliseconds, UTC; JSON is text; a null time instead of a flag.
+
+CREATE TABLE sequences (
+    name  TEXT PRIMARY KEY,
+    value INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO sequences (name, value) VALUES ('order', 0);
+
+CREATE TABLE orders (
+    number         INTEGER PRIMARY KEY,
+    id             TEXT NOT NULL UNIQUE,
+    uid            TEXT NOT NULL UNIQUE,
+    version        INTEGER NOT NULL,
+    type           TEXT NOT NULL,
+    type_version   INTEGER NOT NULL,
+    state          TEXT NOT NULL,
+    priority       INTEGER NOT NULL,
+    requester_type TEXT NOT NULL,
+    requester_id   TEXT NOT NULL,
+    created_at     INTEGER NOT NULL,
+    changed_at     INTEGER NOT NULL,
+    not_before     INTEGER,
+    applied_at     INTEGER,
+    completed_at   INTEGER,
+    dedupe_key     TEXT,
+    depends_on     TEXT,
+    meta           TEXT NOT NULL,
+    error          TEXT,
+    payload        TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX orders_by_state ON orders (state, priority DESC, number);
+CREATE INDEX orders_by_priority ON orders (priority DESC, number);
+CREATE INDEX orders_by_type ON orders (type, priority DESC, number);
+CREATE INDEX orders_by_dedupe_key ON orders (type, dedupe_key) WHERE dedupe_key IS NOT NULL;
+
+CREATE TABLE order_meta (
+    key      TEXT NOT NULL,
+    value    TEXT NOT NULL,
+    order_id TEXT NOT NULL REFERENCES orders (id),
+    PRIMARY KEY (key, value, order_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE order_needs (
+    order_id TEXT NOT NULL REFERENCES orders (id),
+    needs_id TEXT NOT NULL REFERENCES orders (id),
+    PRIMARY KEY (needs_id, order_id)
+) STRICT, WITHOUT ROWID;
+
+-- lease_holder and lease_expires_at repeat the live lease for the indexes below; both are null without one.
+CREATE TABLE items (
+    id               TEXT PRIMARY KEY,
+    order_id         TEXT NOT NULL REFERENCES orders (id),
+    order_number     INTEGER NOT NULL,
+    number           INTEGER NOT NULL,
+    version          INTEGER NOT NULL,
+    type             TEXT NOT NULL,
+    state            TEXT NOT NULL,
+    priority         INTEGER NOT NULL,
+    key              TEXT,
+    created_at       INTEGER NOT NULL,
+    changed_at       INTEGER NOT NULL,
+    max_attempts     INTEGER NOT NULL,
+    attempts         INTEGER NOT NULL,
+    fence            INTEGER NOT NULL,
+    due_at           INTEGER,
+    waiting_for      TEXT,
+    needs            TEXT,
+    reserved_for     TEXT,
+    lease_holder     TEXT,
+    lease_expires_at INTEGER,
+    result_key       TEXT,
+    refused_checksum TEXT,
+    feedback         TEXT,
+    error            TEXT,
+    input            TEXT NOT NULL
+) STRICT;
+
+-- What checkout may hand out now: led by what it filters on, free of everything that is delayed or blocked.
+CREATE INDEX items_ready ON items (type, priority DESC, order_number, number)
+    WHERE state = 'queued' AND due_at IS NULL AND waiting_for IS NULL;
+CREATE INDEX items_due ON items (type, due_at) WHERE state = 'queued' AND due_at IS NOT NULL;
+CREATE INDEX items_due_by_priority ON items (type, priority, due_at) WHERE state = 'queued' AND due_at IS NOT NULL;
+CREATE INDEX items_blocked ON items (type, priority DESC, order_number)
+    WHERE state = 'queued' AND waiting_for IS NOT NULL;
+CREATE INDEX items_reserved ON items (reserved_for, due_at) WHERE reserved_for IS NOT NULL;
+CREATE INDEX items_overdue ON items (lease_expires_at) WHERE lease_expires_at IS NOT NULL;
+CREATE INDEX items_held ON items (lease_holder, lease_expires_at) WHERE lease_holder IS NOT NULL;
+CREATE INDEX items_held_by_type ON items (type, lease_expires_at) WHERE lease_expires_at IS NOT NULL;
+CREATE INDEX items_by_order ON items (order_id, state, due_at, number);
+CREATE INDEX items_by_place ON items (order_id, number);
+
+CREATE TABLE item_needs (
+    item_id  TEXT NOT NULL REFERENCES items (id),
+    needs_id TEXT NOT NULL REFERENCES items (id),
+    PRIMARY KEY (needs_id, item_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE leases (
+    item_id      TEXT NOT NULL REFERENCES items (id),
+    fence        INTEGER NOT NULL,
+    token        TEXT NOT NULL UNIQUE,
+    actor_type   TEXT NOT NULL,
+    actor_id     TEXT NOT NULL,
+    session      TEXT NOT NULL,
+    agent        TEXT,
+    client       TEXT,
+    attempt      INTEGER NOT NULL,
+    leased_at    INTEGER NOT NULL,
+    expires_at   INTEGER NOT NULL,
+    heartbeat_at INTEGER,
+    progress     REAL,
+    note         TEXT,
+    ended_at     INTEGER,
+    ending       TEXT,
+    PRIMARY KEY (item_id, fence)
+) STRICT;
+
+CREATE INDEX leases_by_actor ON leases (actor_id, ended_at);
+
+CREATE TABLE submissions (
+    item_id    TEXT NOT NULL REFERENCES items (id),
+    key        TEXT NOT NULL,
+    fence      INTEGER NOT NULL,
+    kind       TEXT NOT NULL,
+    checksum   TEXT NOT NULL,
+    actor_type TEXT NOT NULL,
+    actor_id   TEXT NOT NULL,
+    agent      TEXT,
+    at         INTEGER NOT NULL,
+    evidence   TEXT,
+    notes      TEXT,
+    result     TEXT NOT NULL,
+    PRIMARY KEY (item_id, key)
+) STRICT;
+
+-- seq is -1 for a part that was sent without one.
+CREATE TABLE parts (
+    item_id    TEXT NOT NULL REFERENCES items (id),
+    key        TEXT NOT NULL,
+    seq        INTEGER NOT NULL,
+    status     TEXT NOT NULL,
+    checksum   TEXT NOT NULL,
+    fence      INTEGER NOT NULL,
+    actor_type TEXT NOT NULL,
+    actor_id   TEXT NOT NULL,
+    agent      TEXT,
+    at         INTEGER NOT NULL,
+    evidence   TEXT,
+    notes      TEXT,
+    findings   TEXT,
+    payload    TEXT NOT NULL,
+    PRIMARY KEY (item_id, key, seq, status)
+) STRICT;
+
+CREATE TABLE decisions (
+    order_id   TEXT NOT NULL REFERENCES orders (id),
+    number     INTEGER NOT NULL,
+    verdict    TEXT NOT NULL,
+    actor_type TEXT NOT NULL,
+    actor_id   TEXT NOT NULL,
+    agent      TEXT,
+    at         INTEGER NOT NULL,
+    digest     TEXT,
+    comment    TEXT,
+    errors     TEXT,
+    PRIMARY KEY (order_id, number)
+) STRICT;
+
+CREATE TABLE effects (
+    id            TEXT PRIMARY KEY,
+    kind          TEXT NOT NULL,
+    order_id      TEXT NOT NULL REFERENCES orders (id),
+    state         TEXT NOT NULL,
+    attempts      INTEGER NOT NULL,
+    next_at       INTEGER NOT NULL,
+    claim         TEXT,
+    claimed_until INTEGER,
+    error         TEXT,
+    data          TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX effects_pending ON effects (next_at) WHERE state = 'pending';
+CREATE INDEX effects_by_order ON effects (order_id);
+
+-- Not tied to the other tables: the trail outlives what it is about.
+CREATE TABLE events (
+    seq        INTEGER PRIMARY KEY,
+    at         INTEGER NOT NULL,
+    event      TEXT NOT NULL,
+    order_id   TEXT NOT NULL,
+    item_id    TEXT,
+    actor_type TEXT NOT NULL,
+    actor_id   TEXT NOT NULL,
+    agent      TEXT,
+    client     TEXT,
+    attempt    INTEGER,
+    from_state TEXT,
+    to_state   TEXT,
+    message    TEXT,
+    data       TEXT,
+    diff       TEXT,
+    prev_hash  TEXT NOT NULL,
+    hash       TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX events_by_order ON events (order_id, seq);
+CREATE INDEX events_by_item ON events (item_id, seq) WHERE item_id IS NOT NULL;
+CREATE INDEX events_by_name ON events (event, seq);
+CREATE INDEX events_by_actor ON events (actor_id, seq);
+
+CREATE TRIGGER events_are_never_changed BEFORE UPDATE ON events
+BEGIN
+    SELECT RAISE(ABORT, 'events are append-only');
+END;
+
+CREATE TRIGGER events_are_never_deleted BEFORE DELETE ON events
+BEGIN
+    SELECT RAISE(ABORT, 'events are append-only');
+END;
+
+-- REPLACE deletes without a word to the trigger above.
+CREATE TRIGGER events_are_never_replaced BEFORE INSERT ON events
+WHEN EXISTS (SELECT 1 FROM events WHERE seq = NEW.seq)
+BEGIN
+    SELECT RAISE(ABORT, 'events are append-only');
+END;
+
+CREATE TABLE answers (
+    scope        TEXT PRIMARY KEY,
+    request_hash TEXT NOT NULL,
+    created_at   INTEGER NOT NULL,
+    answer       TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX answers_by_age ON answers (created_at);

@@ -1,0 +1,369 @@
+"""ReadTx and WriteTx over any DB-API connection. They find, lock and write rows; they know no rule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from workdocket.domain.model import (
+    Change,
+    Decision,
+    Effect,
+    Event,
+    Lease,
+    Part,
+    Submission,
+    WorkItem,
+    WorkOrder,
+    chained,
+)
+from workdocket.ports import Backlog, EventQuery, ItemFilter, Moved, OrderPage, OrderQuery
+from workdocket.storage import codec
+from workdocket.storage import statements as sql
+
+LOWEST_PRIORITY = 0
+ALL = 1_000_000_000
+
+
+class Cursor(Protocol):
+    @property
+    def rowcount(self) -> int: ...
+    def fetchone(self) -> Any: ...
+    def fetchall(self) -> list[Any]: ...
+
+
+class Connection(Protocol):
+    """What is asked of a database connection."""
+
+    def execute(self, statement: str, parameters: Mapping[str, Any], /) -> Cursor: ...
+    def executemany(self, statement: str, parameters: Iterable[Mapping[str, Any]], /) -> Any: ...
+
+
+class ReadTables:
+    """Finders on one snapshot."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    def _all(self, statement: str, **parameters: Any) -> list[Any]:
+        return self._db.execute(statement, parameters).fetchall()
+
+    def _one(self, statement: str, **parameters: Any) -> Any:
+        return self._db.execute(statement, parameters).fetchone()
+
+    # orders
+
+    def order(self, order_id: str, *, items: bool = False, results: bool = False) -> WorkOrder | None:
+        row = self._one(sql.ORDER_BY_ID, id=order_id)
+        if row is None:
+            return None
+        order = codec.order(row)
+        if not (items or results):
+            return order
+        found = self.items(order_id)
+        if results:
+            by_id = {item_id: codec.loads(text) for item_id, text in self._all(sql.RESULTS_OF_ORDER, order_id=order_id)}
+            found = tuple(replace(item, result=by_id.get(item.id)) for item in found)
+        return replace(order, items=found)
+
+    def order_number(self, number: int) -> WorkOrder | None:
+        row = self._one(sql.ORDER_BY_NUMBER, number=number)
+        return codec.order(row) if row else None
+
+    def order_by_dedupe_key(self, type: str, key: str) -> WorkOrder | None:
+        row = self._one(sql.ORDER_BY_DEDUPE_KEY, type=type, key=key)
+        return codec.order(row) if row else None
+
+    def orders(self, query: OrderQuery) -> OrderPage:
+        where, parameters = _order_conditions(query)
+        total = self._one(sql.count_orders(where), **parameters)[0]
+        order_by, keys = _order_sort(query.sort)
+        if query.cursor is not None:
+            where, parameters = _after_cursor(where, parameters, keys, query.cursor)
+        rows = self._all(sql.list_orders(where, order_by), **parameters, limit=query.limit + 1)
+        found = tuple(codec.order(row) for row in rows[: query.limit])
+        more = tuple(_sort_value(found[-1], name) for name, _ in keys) if len(rows) > query.limit else None
+        return OrderPage(found, self.counts([order.id for order in found]), more, total)
+
+    def counts(self, order_ids: Sequence[str]) -> Mapping[str, Mapping[str, int]]:
+        return {order_id: dict(self._all(sql.COUNT_ITEMS, order_id=order_id)) for order_id in order_ids}
+
+    # items
+
+    def item(self, item_id: str, *, result: bool = False) -> WorkItem | None:
+        row = self._one(sql.ITEM_BY_ID, id=item_id)
+        if row is None:
+            return None
+        item = codec.item(row)
+        if result and item.result_key is not None:
+            handed = self.submission(item_id, item.result_key)
+            return replace(item, result=handed.result if handed else None)
+        return item
+
+    def items(self, order_id: str, *, limit: int | None = None) -> tuple[WorkItem, ...]:
+        return self._items(sql.ITEMS_OF_ORDER, order_id=order_id, limit=ALL if limit is None else limit)
+
+    def _items(self, statement: str, **parameters: Any) -> tuple[WorkItem, ...]:
+        return tuple(codec.item(row) for row in self._all(statement, **parameters))
+
+    def other_states(self, item: WorkItem) -> frozenset[str]:
+        return frozenset(row[0] for row in self._all(sql.OTHER_STATES, order_id=item.order_id, number=item.number))
+
+    def dependents(self, item: WorkItem) -> tuple[WorkItem, ...]:
+        return self._items(sql.ITEMS_THAT_NEED, item_id=item.id)
+
+    def waiting_for_order(self, order_id: str) -> tuple[WorkItem, ...]:
+        waiting = self._items(sql.ITEMS_WAITING_FOR_ORDER, order_id=order_id)
+        return tuple(item for item in waiting if order_id in item.waiting_for)
+
+    # leases
+
+    def lease_by_token(self, item_id: str, token: str) -> Lease | None:
+        row = self._one(sql.LEASE_BY_TOKEN, item_id=item_id, token=token)
+        return codec.lease(row) if row else None
+
+    def leases(self, item_id: str) -> tuple[Lease, ...]:
+        return tuple(codec.lease(row) for row in self._all(sql.LEASES_OF_ITEM, item_id=item_id))
+
+    def held_by(self, actor_id: str) -> tuple[WorkItem, ...]:
+        return self._items(sql.HELD_BY, actor_id=actor_id)
+
+    def returned_to(self, session: str, actor_id: str) -> tuple[WorkItem, ...]:
+        return self._items(sql.RETURNED_TO, actor_id=actor_id)
+
+    def awaiting_review(self, actor_id: str) -> tuple[WorkItem, ...]:
+        return self._items(sql.AWAITING_REVIEW, actor_id=actor_id)
+
+    def live_leases(self, *, now: int, session: str | None = None, type: str | None = None) -> int:
+        if session is not None:
+            return int(self._one(sql.LIVE_LEASES_OF_SESSION, session=session, now=now)[0])
+        return int(self._one(sql.LIVE_LEASES_OF_TYPE, type=type, now=now)[0])
+
+    def workers(self, order_id: str) -> frozenset[str]:
+        return frozenset(row[0] for row in self._all(sql.WORKERS, order_id=order_id))
+
+    # what was handed in, decided and done
+
+    def submissions(self, item_id: str, *, kind: str | None = None) -> tuple[Submission, ...]:
+        found = (codec.submission(row) for row in self._all(sql.SUBMISSIONS, item_id=item_id))
+        return tuple(one for one in found if kind in (None, one.kind))
+
+    def submission(self, item_id: str, key: str) -> Submission | None:
+        row = self._one(sql.SUBMISSION_BY_KEY, item_id=item_id, key=key)
+        return codec.submission(row) if row else None
+
+    def result_checksums(self, order_id: str) -> Mapping[str, str]:
+        return dict(self._all(sql.RESULT_CHECKSUMS, order_id=order_id))
+
+    def parts(self, item_id: str) -> tuple[Part, ...]:
+        return tuple(codec.part(row) for row in self._all(sql.PARTS, item_id=item_id))
+
+    def decisions(self, order_id: str) -> tuple[Decision, ...]:
+        return tuple(codec.decision(row) for row in self._all(sql.DECISIONS, order_id=order_id))
+
+    def effects(self, order_id: str) -> tuple[Effect, ...]:
+        return tuple(codec.effect(row) for row in self._all(sql.EFFECTS_OF_ORDER, order_id=order_id))
+
+    def effect(self, effect_id: str) -> Effect | None:
+        row = self._one(sql.EFFECT_BY_ID, id=effect_id)
+        return codec.effect(row) if row else None
+
+    def due_effects(self, now: int, limit: int) -> tuple[Effect, ...]:
+        return tuple(codec.effect(row) for row in self._all(sql.DUE_EFFECTS, now=now, limit=limit))
+
+    def next_effect_at(self) -> int | None:
+        at: int | None = self._one(sql.NEXT_EFFECT_AT)[0]
+        return at
+
+    def diff(self, order_id: str) -> dict[str, Any] | None:
+        row = self._one(sql.DIFF_OF_ORDER, order_id=order_id)
+        return codec.loads(row[0]) if row else None
+
+    # the trail
+
+    def events(self, query: EventQuery) -> tuple[Event, ...]:
+        wanted = {name: getattr(query, name) for name in sql.EVENT_FILTERS if getattr(query, name) is not None}
+        where = [sql.EVENT_FILTERS[name] for name in wanted]
+        rows = self._all(sql.list_events(where), **wanted, after=query.after, limit=query.limit)
+        return tuple(codec.event(row) for row in rows)
+
+    def recent_events(self, order_id: str, limit: int) -> tuple[Event, ...]:
+        rows = self._all(sql.RECENT_EVENTS, order_id=order_id, limit=limit)
+        return tuple(codec.event(row) for row in reversed(rows))
+
+    def last_event(self, order_id: str | None = None) -> int:
+        row = self._one(sql.LAST_EVENT_OF_ORDER, order_id=order_id) if order_id else self._one(sql.LAST_EVENT)
+        return int(row[0] or 0) if row else 0
+
+    # the queue
+
+    def ready(self, type: str, wanted: ItemFilter, limit: int) -> tuple[WorkItem, ...]:
+        floor = LOWEST_PRIORITY if wanted.min_priority is None else wanted.min_priority
+        if wanted.item_id is not None:
+            return self._items(sql.READY_ITEM, item_id=wanted.item_id, type=type, min_priority=floor)
+        if wanted.order_id is not None:
+            return self._items(sql.READY_IN_ORDER, order_id=wanted.order_id, type=type, min_priority=floor, limit=limit)
+        return self._items(sql.READY, type=type, min_priority=floor, limit=limit)
+
+    def reserved(self, session: str, wanted: ItemFilter, limit: int) -> tuple[WorkItem, ...]:
+        floor = LOWEST_PRIORITY if wanted.min_priority is None else wanted.min_priority
+        found = self._items(sql.RESERVED, session=session, min_priority=floor, limit=limit)
+        return tuple(
+            item for item in found if wanted.order_id in (None, item.order_id) and wanted.item_id in (None, item.id)
+        )
+
+    def overdue(self, now: int, limit: int) -> tuple[WorkItem, ...]:
+        return self._items(sql.OVERDUE, now=now, limit=limit)
+
+    def backlog(self, types: Sequence[str], wanted: ItemFilter) -> Backlog:
+        scope = "item_id" if wanted.item_id else "order_id" if wanted.order_id else ""
+        found = [self._backlog_of(type, scope, wanted) for type in types]
+        dues = [one.next_due for one in found if one.next_due is not None]
+        expiries = [one.next_expiry for one in found if one.next_expiry is not None]
+        return Backlog(
+            ready=any(one.ready for one in found),
+            next_due=min(dues, default=None),
+            blocked=any(one.blocked for one in found),
+            next_expiry=min(expiries, default=None),
+        )
+
+    def _backlog_of(self, type: str, scope: str, wanted: ItemFilter) -> Backlog:
+        given = {
+            "type": type,
+            "min_priority": LOWEST_PRIORITY if wanted.min_priority is None else wanted.min_priority,
+            "order_id": wanted.order_id,
+            "item_id": wanted.item_id,
+        }
+        return Backlog(
+            ready=self._one(sql.ANY_READY[scope], **given) is not None,
+            next_due=self._one(sql.NEXT_DUE[scope], **given)[0],
+            blocked=self._one(sql.ANY_BLOCKED[scope], **given) is not None,
+            next_expiry=self._one(sql.NEXT_EXPIRY[scope], **given)[0],
+        )
+
+    def oldest_answer(self) -> int | None:
+        at: int | None = self._one(sql.OLDEST_ANSWER)[0]
+        return at
+
+    def recall(self, scope: str) -> tuple[str, Any] | None:
+        row = self._one(sql.RECALL, scope=scope)
+        return (row[0], codec.loads(row[1])) if row else None
+
+
+class WriteTables(ReadTables):
+    """The same, able to write. ``applied`` is what one body has written so far."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self.applied: list[Change] = []
+
+    def apply(self, change: Change) -> None:
+        self.applied.append(change)
+        numbers = {order.id: order.number for order in change.orders}
+        for order in change.orders:
+            self._write_order(order)
+        self._write_items(change.items, numbers)
+        for lease in change.leases:
+            self._db.execute(sql.UPSERT_LEASE, codec.lease_columns(lease))
+        for submission in change.submissions:
+            self._db.execute(sql.INSERT_SUBMISSION, codec.submission_columns(submission))
+        for part in change.parts:
+            self._db.execute(sql.UPSERT_PART, codec.part_columns(part))
+        for decision in change.decisions:
+            self._db.execute(sql.INSERT_DECISION, codec.decision_columns(decision))
+        for effect in change.effects:
+            self._db.execute(sql.UPSERT_EFFECT, codec.effect_columns(effect))
+        self._write_events(change.events)
+
+    def _write_order(self, order: WorkOrder) -> None:
+        if order.version > 1:
+            self._guarded(sql.UPDATE_ORDER, codec.order_columns(order))
+            return
+        self._db.execute(sql.INSERT_ORDER, codec.order_columns(order))
+        for key, value in order.meta.items():
+            self._db.execute(sql.INSERT_ORDER_META, {"key": key, "value": codec.meta_text(value), "order_id": order.id})
+        for needs in dict.fromkeys(order.depends_on):
+            self._db.execute(sql.INSERT_ORDER_NEED, {"order_id": order.id, "needs_id": needs})
+
+    def _write_items(self, items: Sequence[WorkItem], numbers: Mapping[str, int]) -> None:
+        fresh = [codec.item_columns(item, numbers[item.order_id]) for item in items if item.version == 1]
+        if fresh:
+            self._db.executemany(sql.INSERT_ITEM, fresh)
+            needs = [(item.id, other) for item in items if item.version == 1 for other in dict.fromkeys(item.after)]
+            self._db.executemany(sql.INSERT_ITEM_NEED, [{"item_id": one, "needs_id": other} for one, other in needs])
+        for item in items:
+            if item.version > 1:
+                self._guarded(sql.UPDATE_ITEM, codec.item_columns(item))
+
+    def _guarded(self, statement: str, columns: codec.Columns) -> None:
+        if self._db.execute(statement, columns).rowcount != 1:
+            raise Moved(columns["id"])
+
+    def _write_events(self, events: Sequence[Event]) -> None:
+        if not events:
+            return
+        last = self._one(sql.LAST_EVENT)
+        seq, head = (last[0], last[1]) if last else (0, "")
+        for event in events:
+            seq += 1
+            hash = chained(event, seq, head)
+            self._db.execute(sql.INSERT_EVENT, codec.event_columns(event, seq, head, hash))
+            head = hash
+
+    def next_number(self) -> int:
+        return int(self._one(sql.NEXT_NUMBER)[0])
+
+    def promote_due(self, type: str, now: int, limit: int) -> int:
+        return self._db.execute(sql.PROMOTE_DUE, {"type": type, "now": now, "limit": limit}).rowcount
+
+    def extend_claim(self, effect_id: str, claim: str, until: int) -> bool:
+        return self._db.execute(sql.EXTEND_CLAIM, {"id": effect_id, "claim": claim, "until": until}).rowcount == 1
+
+    def remember(self, scope: str, request_hash: str, answer: Any, now: int) -> None:
+        self._db.execute(
+            sql.REMEMBER,
+            {"scope": scope, "request_hash": request_hash, "answer": codec.dumps(answer), "now": now},
+        )
+
+    def forget_answers(self, before: int, limit: int) -> int:
+        return self._db.execute(sql.FORGET_ANSWERS, {"before": before, "limit": limit}).rowcount
+
+
+def _order_conditions(query: OrderQuery) -> tuple[list[str], dict[str, Any]]:
+    wanted = {name: getattr(query, name) for name in sql.ORDER_FILTERS if getattr(query, name) is not None}
+    where = [sql.ORDER_FILTERS[name] for name in wanted]
+    for n, (key, value) in enumerate(query.meta.items()):
+        where.append(sql.META_FILTER.format(n=n))
+        wanted |= {f"meta_key_{n}": key, f"meta_value_{n}": value}
+    if query.has_available_items is not None:
+        where.append(sql.AVAILABLE_ITEM if query.has_available_items else f"NOT {sql.AVAILABLE_ITEM}")
+        wanted["now"] = query.now
+    return where, wanted
+
+
+SortKey = tuple[str, bool]
+
+
+def _order_sort(sort: Sequence[str]) -> tuple[list[str], list[SortKey]]:
+    keys = [(name.removeprefix("-"), name.startswith("-")) for name in sort]
+    if "id" not in [name for name, _ in keys]:
+        keys.append(("id", keys[-1][1] if keys else False))
+    return [f"{sql.ORDER_SORTS[name]} {'DESC' if down else 'ASC'}" for name, down in keys], keys
+
+
+def _after_cursor(
+    where: list[str], parameters: dict[str, Any], keys: Sequence[SortKey], cursor: Sequence[Any]
+) -> tuple[list[str], dict[str, Any]]:
+    """Rows strictly behind the cursor in the sort: equal in the first n keys, beyond in the next."""
+    options = []
+    for n, (name, down) in enumerate(keys):
+        equal = [f"{sql.ORDER_SORTS[other]} = :cursor_{m}" for m, (other, _) in enumerate(keys[:n])]
+        beyond = f"{sql.ORDER_SORTS[name]} {'<' if down else '>'} :cursor_{n}"
+        options.append(f"({' AND '.join([*equal, beyond])})")
+    values = {f"cursor_{n}": value for n, value in enumerate(cursor)}
+    return [*where, f"({' OR '.join(options)})"], {**parameters, **values}
+
+
+def _sort_value(order: WorkOrder, name: str) -> Any:
+    return order.number if name == "id" else getattr(order, name)

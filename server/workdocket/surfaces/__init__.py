@@ -1,0 +1,1 @@
+"""The doors. They speak protocols and call the service; they never touch storage."""

@@ -1,0 +1,251 @@
+"""The command line. Reading commands print tables, or JSON with ``--json``; refusals go to stderr with exit code 1."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+import click
+
+import workdocket
+from workdocket.domain.errors import WorkError
+from workdocket.surfaces.cli.run import Session, ask
+from workdocket.surfaces.identity import ROLES
+
+JSON = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+KEY = click.option("--idempotency-key", help="Makes a repeat of this call harmless.")
+
+
+class Commands(click.Group):
+    """A group whose refusals end with exit code 1 and one line on stderr, never a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from workdocket.registry import BrokenType
+        from workdocket.settings import SettingsError
+        from workdocket.surfaces.problems import one_line
+
+        try:
+            return super().invoke(ctx)
+        except WorkError as error:
+            from workdocket.surfaces.cli.show import plain
+
+            click.echo(plain(one_line(error)), err=True)
+        except (BrokenType, SettingsError) as error:
+            click.echo(str(error), err=True)
+        sys.exit(1)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(workdocket.__version__, prog_name="workdocket")
+@click.option("--database", metavar="URL", help="The database, instead of the setting.")
+@click.option("--actor", metavar="NAME", help="Who is calling; default: the machine's user.")
+@click.pass_context
+def main(ctx: click.Context, database: str | None, actor: str | None) -> None:
+    """Hand out work to AI agents, check what comes back, and apply it only after approval."""
+    ctx.obj = Session({"database": database} if database else {}, actor)
+
+
+@main.command()
+@click.option("--transport", type=click.Choice(["stdio"]), default="stdio", show_default=True)
+@click.option("--role", "roles", multiple=True, type=click.Choice(ROLES), help="What callers may do; default: all.")
+@click.option("--actor", metavar="NAME", help="The principal of this process; default: the machine's user.")
+@click.pass_obj
+def serve(session: Session, /, transport: str, roles: tuple[str, ...], actor: str | None) -> None:
+    """Serve MCP. This is what Claude Desktop or Cursor starts."""
+    from workdocket.surfaces.identity import local_caller
+    from workdocket.surfaces.stdio import serve as serve_stdio
+
+    caller = local_caller(actor or session.actor, roles or ROLES)
+    sys.exit(serve_stdio(session.settings, caller))
+
+
+@main.command()
+@click.option("--agents", default=4, show_default=True, type=click.IntRange(1, 16), help="Agents in parallel.")
+@click.option("--keep", type=click.Path(path_type=Path), help="Keep the databases in this folder.")
+def demo(agents: int, keep: Path | None) -> None:
+    """Run the main job on real data, end to end, through real servers, and show what happened."""
+    from workdocket.surfaces.demo import run
+
+    sys.exit(run(agents, keep))
+
+
+@main.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=".")
+def init(folder: Path) -> None:
+    """Make FOLDER a project: its work is kept in FOLDER/.workdocket from then on."""
+    home = folder / ".workdocket"
+    already = home.is_dir()
+    home.mkdir(parents=True, exist_ok=True)
+    ignore = home / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text("*\n")
+    click.echo(f"{home} is {'already ' if already else ''}there; the database is made when it is first used.")
+
+
+@main.command()
+@click.argument("name", required=False)
+@JSON
+@click.pass_obj
+def types(session: Session, /, name: str | None, as_json: bool) -> None:
+    """Show the registered order types, or one of them with its schemas."""
+    answer = ask(session, "order_types", {"name": name} if name else {})
+    session.show("types" if name is None else "type", answer, as_json)
+
+
+@main.command()
+@click.argument("type")
+@click.option("--payload", required=True, type=click.File("r", encoding="utf-8"), help="A JSON file; - is stdin.")
+@click.option("--priority", type=int, default=0, show_default=True, help="0 to 100, higher first.")
+@click.option("--depends-on", "depends_on", multiple=True, metavar="ORDER", help="To be completed first; repeatable.")
+@click.option("--dedupe-key", help="At most one open order per type and key.")
+@click.option("--validate-only", is_flag=True, help="Check and plan; store nothing.")
+@KEY
+@JSON
+@click.pass_obj
+def propose(session: Session, /, payload: TextIO, as_json: bool, **given: Any) -> None:
+    """File an order of TYPE."""
+    answer = ask(session, "propose", {**_given(given), "payload": _json(payload.read())})
+    session.show("proposed", answer, as_json)
+
+
+@main.group()
+def orders() -> None:
+    """Look at orders, and stop or restart them."""
+
+
+@orders.command("list")
+@click.option("--state", help="Only orders in this state.")
+@click.option("--type", help="Only orders of this type.")
+@click.option("--min-priority", type=int, help="Only orders of at least this priority.")
+@click.option("--sort", help="Fields, - before one descends. Default: -priority,created_at.")
+@click.option("--limit", type=int, default=50, show_default=True)
+@click.option("--cursor", help="next_cursor of the page before.")
+@JSON
+@click.pass_obj
+def orders_list(session: Session, /, as_json: bool, **given: Any) -> None:
+    """List orders, best first."""
+    session.show("orders", ask(session, "list_orders", _given(given)), as_json)
+
+
+@orders.command("show")
+@click.argument("order_id")
+@JSON
+@click.pass_obj
+def orders_show(session: Session, /, order_id: str, as_json: bool) -> None:
+    """Show one order with its items, its latest events and its diff."""
+    session.show("order", ask(session, "get_order", {"order_id": order_id}), as_json)
+
+
+@orders.command("cancel")
+@click.argument("order_id")
+@click.option("--reason")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@JSON
+@click.pass_obj
+def orders_cancel(session: Session, /, order_id: str, reason: str | None, yes: bool, as_json: bool) -> None:
+    """Stop an order and all of its items."""
+    if not yes:
+        click.confirm(f"Cancel {order_id} and everything being done for it?", abort=True)
+    answer = ask(session, "cancel", _given({"order_id": order_id, "reason": reason}))
+    session.show("state", answer, as_json)
+
+
+@orders.command("retry")
+@click.argument("order_id")
+@JSON
+@click.pass_obj
+def orders_retry(session: Session, /, order_id: str, as_json: bool) -> None:
+    """Try again what failed: the apply, or the failed items."""
+    session.show("state", ask(session, "retry", {"order_id": order_id}), as_json)
+
+
+@main.command()
+@click.argument("id", required=False)
+@JSON
+@click.pass_obj
+def explain(session: Session, /, id: str | None, as_json: bool) -> None:
+    """Say why an order, an item, or (without ID) the queue does not move on, and what by whom would change that."""
+    about = {"item_id" if "." in id else "order_id": id} if id else {}
+    session.show("explain", ask(session, "explain", about), as_json)
+
+
+@main.command()
+@click.argument("order_id", required=False)
+@JSON
+@click.pass_obj
+def review(session: Session, /, order_id: str | None, as_json: bool) -> None:
+    """Show what awaits a decision, or all that the decision on one order is about, with its digest."""
+    answer = ask(session, "review", {"order_id": order_id} if order_id else {})
+    session.show("packet" if order_id else "orders", answer, as_json)
+
+
+@main.command()
+@click.argument("order_id")
+@click.option("--digest", help="From the review; refused when anything moved since.")
+@click.option("--comment")
+@KEY
+@JSON
+@click.pass_obj
+def approve(session: Session, /, as_json: bool, **given: Any) -> None:
+    """Approve a submitted order as a person; the change is applied and its diff shown."""
+    session.show("approved", ask(session, "approve", _given(given)), as_json)
+
+
+@main.command()
+@click.argument("order_id")
+@click.option("--reason", "reasons", multiple=True, required=True, help="Why; repeatable.")
+@click.option("--item", "item_id", help="Only this item (with --rework).")
+@click.option("--rework", is_flag=True, help="Send it back to work with the reasons on it.")
+@click.option("--comment")
+@KEY
+@JSON
+@click.pass_obj
+def reject(session: Session, /, reasons: tuple[str, ...], item_id: str | None, as_json: bool, **given: Any) -> None:
+    """Refuse an order, for good or for rework."""
+    errors = [_given({"message": reason, "item_id": item_id}) for reason in reasons]
+    session.show("state", ask(session, "reject", {**_given(given), "errors": errors}), as_json)
+
+
+@main.command()
+@click.option("--order", "order_id", help="Only this order's.")
+@click.option("--item", "item_id", help="Only this item's.")
+@click.option("--event", help="Only events of this name.")
+@click.option("--actor", help="Only this actor's.")
+@click.option("--after", help="Only behind this sequence number.")
+@click.option("--limit", type=int, default=100, show_default=True)
+@JSON
+@click.pass_obj
+def events(session: Session, /, as_json: bool, **given: Any) -> None:
+    """Show the audit log, oldest first."""
+    session.show("events", ask(session, "events", _given(given)), as_json)
+
+
+@main.command()
+@click.option("--dry-run", is_flag=True, help="Say what would be done, change nothing.")
+@JSON
+@click.pass_obj
+def migrate(session: Session, /, dry_run: bool, as_json: bool) -> None:
+    """Bring the database up to this version. Opening it does the same; this says what was done."""
+    from workdocket.app import migrate_database
+
+    session.show("migrated", migrate_database(session.settings, dry_run=dry_run), as_json)
+
+
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that were given, as a tool takes them."""
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in options.items()
+        if value not in (None, (), False)
+    }
+
+
+def _json(text: str) -> Any:
+    import json
+
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise WorkError("invalid_request", f"the payload is not JSON: {error}", hint="Mend the file.") from error

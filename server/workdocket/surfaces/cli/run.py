@@ -1,0 +1,67 @@
+"""A command's way to the service: the same tools as everybody's, called by a person at this machine."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+if TYPE_CHECKING:
+    from workdocket.settings import Settings
+
+
+@dataclass
+class Session:
+    """What the options in front of the command say."""
+
+    overrides: Mapping[str, Any]
+    actor: str | None
+
+    @cached_property
+    def settings(self) -> Settings:
+        from workdocket.settings import load_settings
+
+        return load_settings(self.overrides)
+
+    def show(self, what: str, answer: Mapping[str, Any], as_json: bool) -> None:
+        from workdocket.surfaces.cli import show
+
+        show.as_json(answer) if as_json else show.VIEWS[what](answer)
+
+
+def ask(session: Session, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer of a tool, for the person at the command line."""
+    return anyio.run(_ask, session, tool, arguments)
+
+
+async def _ask(session: Session, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    from workdocket.app import open_app
+    from workdocket.surfaces.dispatch import run_tool
+    from workdocket.surfaces.identity import local_caller
+
+    caller = local_caller(session.actor, kind="user").known_as(client="cli")
+    _log_briefly(session.settings.log_level)
+    async with open_app(session.settings) as app:
+        return await run_tool(app, caller, tool, arguments)
+
+
+class Brief(logging.Formatter):
+    """One line a record: an exception's own words instead of its traceback."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        error = record.exc_info[1] if record.exc_info else None
+        return record.getMessage() + (f": {type(error).__name__}: {error}" if error else "")
+
+
+def _log_briefly(level: str) -> None:
+    """For people the refusal is the message; log_level debug shows where it came from."""
+    from workdocket.surfaces.logs import configure
+
+    configure(level, "text")
+    if level != "debug":
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(Brief())

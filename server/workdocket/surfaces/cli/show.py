@@ -1,0 +1,229 @@
+"""Answers as people read them: tables where things are compared, colour only on a terminal."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.json import JSON
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+Answer = Mapping[str, Any]
+
+STYLES = {
+    "completed": "green", "accepted": "green", "approved": "green", "submitted": "yellow", "in_progress": "cyan",
+    "leased": "cyan", "checked_out": "cyan", "failed": "red", "rejected": "red", "cancelled": "dim",
+    "dead_lettered": "dim", "added": "green", "modified": "yellow", "removed": "red",
+}  # fmt: skip
+
+out = Console(highlight=False, soft_wrap=False)
+
+
+def as_json(answer: Answer) -> None:
+    text = json.dumps(answer, indent=2, ensure_ascii=False)
+    out.file.write(HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
+
+
+HIDDEN = re.compile("[\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+"""What JSON lets through although it steers a terminal, or the direction of text."""
+
+
+def plain(value: Any) -> str:
+    """A value as harmless text on one line: control characters made visible."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return "".join(one if one.isprintable() else f"\\x{ord(one):02x}" for one in text)
+
+
+def styled(word: str) -> Text:
+    return Text(word, style=STYLES.get(word, ""))
+
+
+WHOLE = 24
+"""Words up to this length are kept in one piece where a table has to be narrow."""
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    cells = [[cell if isinstance(cell, Text) else Text(plain(cell)) for cell in row] for row in rows]
+    made = Table(header_style="bold", box=None, pad_edge=False)
+    for n, column in enumerate(columns):
+        texts = [row[n].plain for row in cells]
+        whole = all(len(text) <= WHOLE and " " not in text for text in texts)
+        made.add_column(column, overflow="fold", no_wrap=whole)
+    for row in cells:
+        made.add_row(*row)
+    if title:
+        out.print(Text(title, style="italic"))
+    out.print(made)
+
+
+def at(time: str) -> str:
+    """A time for people: to the second, UTC."""
+    return f"{time[:10]} {time[11:19]}Z" if time else ""
+
+
+def many(count: int, thing: str) -> str:
+    return f"{count} {thing}{'' if count == 1 else 's'}"
+
+
+def lines(*pairs: tuple[str, Any]) -> None:
+    for name, value in pairs:
+        if value not in (None, "", {}, []):
+            out.print(f"[bold]{name}[/]  {escape(plain(value))}")
+
+
+def types(answer: Answer) -> None:
+    table("", ("type", "version", "title"), [(t["name"], t["version"], t["title"]) for t in answer["types"]])
+
+
+def type_(answer: Answer) -> None:
+    [one] = answer["types"]
+    lines(*((name, one[name]) for name in ("name", "version", "title", "description", "instructions", "approval")))
+    out.print("[bold]payload[/]")
+    out.print(JSON.from_data(one["payload_schema"]))
+    out.print("[bold]result[/]")
+    out.print(JSON.from_data(one["result_schema"]))
+
+
+def counts(states: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {state}" for state, count in states.items())
+
+
+def orders(answer: Answer) -> None:
+    rows = [
+        (
+            o["id"],
+            o["type"],
+            styled(o["state"]),
+            o["priority"],
+            counts(o["items"]),
+            o["requested_by"]["id"],
+            at(o["created_at"]),
+        )
+        for o in answer["orders"]
+    ]
+    table(many(answer["total"], "order"), ("order", "type", "state", "priority", "items", "by", "created"), rows)
+    if "next_cursor" in answer:
+        out.print(f"more: --cursor {answer['next_cursor']}")
+
+
+def order(answer: Answer) -> None:
+    one = answer["order"]
+    out.print(Text.assemble((one["id"], "bold"), " ", one["type"], " ", styled(one["state"])))
+    lines(("priority", one["priority"]), ("payload", one["payload"]), ("error", one.get("error")))
+    items(answer["items"])
+    if "decision" in answer:
+        lines(("decision", answer["decision"]))
+    diff(answer.get("diff"))
+    events({"events": answer["recent_events"]})
+    lines(("next", answer["next"]))
+
+
+def items(rows: Sequence[Answer]) -> None:
+    shown = [
+        (i["id"], styled(i["state"]), f"{i['attempts']}/{i['max_attempts']}", i.get("leased_by", ""), i.get("key", ""))
+        for i in rows
+    ]
+    table("items", ("item", "state", "attempts", "leased by", "key"), shown)
+
+
+def diff(one: Answer | None) -> None:
+    if one is None:
+        return
+    rows = [
+        (
+            styled(c["op"]),
+            c["path"],
+            "" if c["before"] is None else c["before"],
+            "" if c["after"] is None else c["after"],
+        )
+        for c in one["changes"]
+    ]
+    table(f"diff: {one['summary']}", ("", "path", "before", "after"), rows)
+    if one.get("changes_left_out"):
+        out.print(f"… and {one['changes_left_out']} more")
+
+
+def events(answer: Answer) -> None:
+    rows = [
+        (
+            e["seq"],
+            at(e["at"]),
+            e["event"],
+            e.get("item_id") or e.get("order_id", ""),
+            e.get("agent") or e["actor_id"],
+            f"{e.get('from_state', '')} → {e['to_state']}" if e.get("to_state") else "",
+            e.get("message", ""),
+        )
+        for e in answer["events"]
+    ]
+    table("events", ("seq", "at", "event", "about", "by", "state", "message"), rows)
+    if "next_cursor" in answer:
+        out.print(f"more: --after {answer['next_cursor']}")
+
+
+def proposed(answer: Answer) -> None:
+    one = answer["order"]
+    if answer.get("validated"):
+        out.print(f"{one['type']}: the payload is good; it would be planned into {many(one['items_count'], 'item')}.")
+        return
+    note = " (it was there already)" if answer.get("deduplicated") else ""
+    out.print(f"{one['id']} {one['type']}: {many(one['items_count'], 'item')}, {one['state']}{note}")
+
+
+def state(answer: Answer) -> None:
+    out.print(Text.assemble((answer["order"]["id"], "bold"), " is ", styled(answer["order"]["state"])))
+
+
+def approved(answer: Answer) -> None:
+    state(answer)
+    diff(answer.get("diff"))
+
+
+def explain(answer: Answer) -> None:
+    about = answer.get("order_id") or answer.get("item_id") or "queue"
+    if "state" in answer:
+        out.print(Text.assemble((about, "bold"), " is ", styled(answer["state"])))
+    rows = [(about, one) for one in answer["reasons"]]
+    rows += [(item["item_id"], one) for item in answer.get("items", []) for one in item["reasons"]]
+    shown = [(about, one["message"], one["action"], one["by"], at(one.get("earliest_at", ""))) for about, one in rows]
+    table("", ("about", "why", "what would change it", "by", "earliest"), shown)
+
+
+def packet(answer: Answer) -> None:
+    one, gate = answer["order"], answer["gate"]
+    out.print(Text.assemble((one["id"], "bold"), " ", one["type"], " ", styled(one["state"])))
+    lines(("payload", one["payload"]))
+    for item in answer["items"]:
+        out.print(Text.assemble((item["id"], "bold"), " ", styled(item["state"])))
+        lines(*((name, item.get(name)) for name in ("result", "evidence", "notes", "late_results")))
+    found = [(finding["code"], finding["path"], finding["message"]) for finding in answer["findings"]]
+    if found:
+        table("findings: these stand against approval", ("code", "path", "message"), found)
+    diff(answer.get("preview"))
+    lines(("approval", f"{gate['approval']}: {gate['who']}; {gate['still_needed']} more needed"))
+    lines(("digest", answer["digest"]))
+
+
+def migrated(answer: Answer) -> None:
+    done = ", ".join(answer["migrations"]) or "nothing"
+    out.print(f"schema version {answer['version']}: {done} {'to do' if answer['dry_run'] else 'done'}")
+
+
+VIEWS: Mapping[str, Callable[[Answer], None]] = {
+    "approved": approved,
+    "events": events,
+    "explain": explain,
+    "migrated": migrated,
+    "order": order,
+    "orders": orders,
+    "packet": packet,
+    "proposed": proposed,
+    "state": state,
+    "type": type_,
+    "types": types,
+}

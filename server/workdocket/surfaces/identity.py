@@ -1,0 +1,52 @@
+"""Who is calling. A tool's arguments never say; the process or the token does."""
+
+from __future__ import annotations
+
+import getpass
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from workdocket.domain.errors import WorkError
+from workdocket.domain.model import Actor, ActorType
+
+ROLES = ("requester", "worker", "reviewer", "admin")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A principal and what it may do."""
+
+    actor: Actor
+    roles: frozenset[str]
+
+    def may(self, allowed: frozenset[str]) -> bool:
+        return "admin" in self.roles or bool(self.roles & allowed)
+
+    @property
+    def sees_all(self) -> bool:
+        return "admin" in self.roles
+
+    def known_as(self, *, agent: str | None = None, client: str | None = None) -> Caller:
+        """The same principal with the labels of one call."""
+        return replace(self, actor=replace(self.actor, agent=agent or self.actor.agent, client=client))
+
+
+def local_caller(actor: str | None, roles: Iterable[str] = ROLES, *, kind: ActorType = "agent") -> Caller:
+    """The principal of this process. A named actor is the same one in every process; the machine's user gets a session
+    of its own in each, so that two agents of one person are told apart."""
+    wanted = frozenset(roles)
+    unknown = sorted(wanted - set(ROLES))
+    if unknown:
+        raise WorkError("invalid_request", f"there is no role {unknown[0]}; roles are {', '.join(ROLES)}")
+    if actor:
+        return Caller(Actor(kind, actor, actor), wanted)
+    user = machine_user()
+    return Caller(Actor(kind, user, f"{user}-{secrets.token_hex(3)}"), wanted)
+
+
+def machine_user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "local"

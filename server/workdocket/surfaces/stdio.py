@@ -1,0 +1,194 @@
+"""MCP over standard input and output: protocol only on stdout from the first byte, and an end within two seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import re
+import signal
+import stat
+import sys
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+from mcp.server.stdio import stdio_server
+from mcp.types import PARSE_ERROR
+from pydantic_core import from_json
+
+from workdocket.app import as_raised, open_app
+from workdocket.domain.errors import WorkError
+from workdocket.settings import Settings
+from workdocket.surfaces.identity import Caller
+from workdocket.surfaces.logs import configure
+from workdocket.surfaces.problems import one_line
+from workdocket.surfaces.server import Door
+
+log = logging.getLogger("workdocket.stdio")
+
+LONGEST_LINE = 64 << 20
+LAST_SECONDS = 1.0
+
+
+class Lines:
+    """Standard input, a line at a time, read by the event loop. A request that is not JSON is answered here: further in
+    it would be dropped without a word, and its sender would wait for nothing."""
+
+    def __init__(self, reader: asyncio.StreamReader, wire: Wire) -> None:
+        self._reader = reader
+        self._wire = wire
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        while True:
+            try:
+                line = await self._reader.readline()
+            except ValueError:
+                yield "a line longer than this server reads"
+                continue
+            if not line:
+                return
+            fault = unreadable(line)
+            if fault is None:
+                yield line.decode()
+                continue
+            log.warning("a message could not be read: %s", fault)
+            number = id_of(line)
+            if number is not None:
+                await self._wire.write(not_json(number, fault) + "\n")
+                await self._wire.flush()
+
+
+class Wire:
+    """Standard output, written by the event loop."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+
+    async def write(self, text: str) -> None:
+        self._writer.write(text.encode())
+
+    async def flush(self) -> None:
+        await self._writer.drain()
+
+
+def unreadable(line: bytes) -> str | None:
+    """Why a line is not JSON that this server reads, if it is not."""
+    try:
+        from_json(line.decode())
+    except UnicodeDecodeError:
+        return "it is not UTF-8"
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+MARK = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[][{}]', re.DOTALL)
+ID = re.compile(rb'\s*:\s*("[^"\\]{1,100}"|-?\d{1,18})\s*[,}]')
+
+
+def id_of(line: bytes) -> int | str | None:
+    """The id of a request of which the rest can't be read; never one from deeper within it."""
+    depth = 0
+    for mark in MARK.finditer(line):
+        if mark[0] in (b"{", b"["):
+            depth += 1
+        elif mark[0] in (b"}", b"]"):
+            depth -= 1
+        elif mark[0] == b'"id"' and depth == 1:
+            found = ID.match(line, mark.end())
+            if found is not None:
+                number: int | str = json.loads(found[1].decode("utf-8", "replace"))
+                return number
+    return None
+
+
+def not_json(number: int | str, fault: str) -> str:
+    """The answer to a request that can't be read: a JSON-RPC error, since whom it was for is not known either."""
+    refusal = WorkError("invalid_request", f"the message is not JSON that can be read: {fault}"[:300])
+    error = {"code": PARSE_ERROR, "message": one_line(refusal), "data": {"error": refusal.as_dict()}}
+    return json.dumps({"jsonrpc": "2.0", "id": number, "error": error})
+
+
+def _is_pipe(fd: int) -> bool:
+    mode = os.fstat(fd).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+
+
+def divert() -> tuple[int, int] | None:
+    """Take the wire away from everything else: prints go to stderr. ``None`` where the loop can't read the wire."""
+    if sys.platform == "win32" or not (_is_pipe(0) and _is_pipe(1)):
+        return None
+    sys.stdout.flush()
+    wire = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return wire
+
+
+@asynccontextmanager
+async def _streams(wire: tuple[int, int] | None) -> AsyncIterator[tuple[Any, Any]]:
+    if wire is None:
+        async with stdio_server() as streams:
+            yield streams
+        return
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=LONGEST_LINE)
+    incoming, _ = await loop.connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(wire[0], "rb", 0)
+    )
+    outgoing, protocol = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, os.fdopen(wire[1], "wb", 0))
+    writer = asyncio.StreamWriter(outgoing, protocol, None, loop)
+    try:
+        out = Wire(writer)
+        async with stdio_server(stdin=Lines(reader, out), stdout=out) as streams:  # type: ignore[arg-type]
+            yield streams
+    finally:
+        incoming.close()
+        outgoing.close()
+
+
+async def _serve(settings: Settings, caller: Caller, wire: tuple[int, int] | None) -> int:
+    code = 0
+    async with anyio.create_task_group() as group:
+
+        async def on_signal(*, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+            nonlocal code
+            with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+                task_status.started()
+                async for number in signals:
+                    code = 128 + number
+                    group.cancel_scope.cancel()
+
+        if sys.platform != "win32":
+            await group.start(on_signal)
+        async with open_app(settings, sweep=True) as app, _streams(wire) as (incoming, outgoing):
+            server = Door(app, lambda: caller)._lowlevel_server
+            await server.run(incoming, outgoing, server.create_initialization_options())
+        group.cancel_scope.cancel()
+    return code
+
+
+def serve(settings: Settings, caller: Caller) -> int:
+    """Serve until the client closes the pipe or a signal comes; returns the exit code."""
+    wire = divert()
+    configure(settings.log_level, settings.log_format)
+    with as_raised():
+        code = anyio.run(_serve, settings, caller, wire)
+    _leave(code)
+    return code
+
+
+def _leave(code: int) -> None:
+    """Plug-in code that is stuck in a thread does not keep the process: its effect is resumed by the next one."""
+    stuck = [one for one in threading.enumerate() if one is not threading.main_thread() and not one.daemon]
+    for thread in stuck:
+        thread.join(LAST_SECONDS / len(stuck))
+    if any(thread.is_alive() for thread in stuck):
+        sys.stderr.flush()
+        os._exit(code)

@@ -1,0 +1,35 @@
+"""mcp.json.example, as a host would use it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from mcp import Client, StdioServerParameters
+
+from tests.support import pages
+from tests.support.harness import passed_on
+
+
+@pytest.mark.scenario("example-config")
+async def test_a_server_starts_from_the_example_and_lists_its_tools(tmp_path: Path) -> None:
+    # given the example with the placeholders replaced, as its reader is told to
+    text = (pages.REPOSITORY / "mcp.json.example").read_text("utf-8")
+    text = text.replace("/absolute/path/to/workdocket/.venv/bin", str(pages.COMMANDS))
+    text = text.replace("/absolute/path/to/project", str(tmp_path))
+    assert "/absolute/path" not in text
+    entry = json.loads(text)["mcpServers"]["workdocket"]
+
+    # when a host starts it somewhere else
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    server = StdioServerParameters(
+        command=entry["command"], args=entry["args"], env={**passed_on(), **entry["env"]}, cwd=str(elsewhere)
+    )
+    async with Client(server) as client:
+        tools = [tool.name for tool in (await client.list_tools()).tools]
+
+    # then it has the tools, and its database is where the example says
+    assert {"propose", "checkout", "submit", "review", "approve"} <= set(tools)
+    assert (tmp_path / ".workdocket" / "workdocket.db").is_file()

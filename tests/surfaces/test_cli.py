@@ -1,0 +1,432 @@
+"""The command line: exit codes, streams, tables, and what it does not need."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.support.harness import TYPES, Person, held, passed_on, settings_for, usual_types
+from workdocket.app import open_app
+from workdocket.surfaces.cli import main
+from workdocket.surfaces.identity import local_caller
+
+SECONDS = 60
+NEEDED = ("Echo", "Human", "Ledger")
+RECORDS = [{"id": 1, "name": "Assam"}]
+PAYLOAD = {"database": "shop.db", "table": "tea", "key": ["id"], "records": RECORDS}
+HOSTILE = "\x1b[31mred\x1b[0m \x9b2J \u202etxt.exe\x07"
+
+Cli = Callable[..., Result]
+Process = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to be in, with nothing set and nobody's data in reach."""
+    for name in [name for name in os.environ if name.startswith("WORKDOCKET_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("WORKDOCKET_ORDER_TYPES", ",".join(f"tests.support.types:{name}" for name in NEEDED))
+    here = tmp_path / "here"
+    (here / ".workdocket").mkdir(parents=True)
+    (here / "tea.json").write_text(json.dumps(PAYLOAD))
+    monkeypatch.chdir(here)
+    log = logging.getLogger()
+    monkeypatch.setattr(log, "handlers", list(log.handlers))
+    monkeypatch.setattr(log, "level", log.level)
+    return here
+
+
+@pytest.fixture
+def cli(folder: Path) -> Cli:
+    """A command run in this process."""
+    return lambda *words, **more: CliRunner().invoke(main, [str(word) for word in words], **more)
+
+
+@pytest.fixture
+def process(folder: Path) -> Process:
+    """A command run the way people run it."""
+
+    usual = {**os.environ, **passed_on(), "WORKDOCKET_ORDER_TYPES": ""}
+
+    def run(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "workdocket", *map(str, words)],
+            cwd=folder, env={**usual, **environment}, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            timeout=SECONDS,
+        )  # fmt: skip
+
+    return run
+
+
+ECHO = {"message": "hi"}
+ECHOED = {"message": "hi", "verified": True}
+
+
+def work(folder: Path, type: str = "test.echo", payload: Any = ECHO, tool: str = "submit", **sent: Any) -> str:
+    """An order in this folder's database, filed by one agent and dealt with by another."""
+
+    async def filed_and_done() -> str:
+        settings = settings_for(folder, database=str(folder / ".workdocket" / "workdocket.db"))
+        async with open_app(settings, registry=usual_types()) as app:
+            order_id = await Person(app, local_caller("planner")).propose(type, payload)
+            agent = Person(app, local_caller("agent"))
+            await agent.ok(tool, **held(await agent.take()), **(sent or {"result": ECHOED}))
+            return order_id
+
+    return asyncio.run(filed_and_done())
+
+
+# exit codes
+
+
+@pytest.mark.scenario("exit-codes")
+def test_what_is_done_ends_with_0_and_speaks_on_stdout_only(process: Process) -> None:
+    done = process("propose", "database.record.insert", "--payload", "tea.json")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "WO-1 database.record.insert: 1 item, queued\n", "")
+
+
+@pytest.mark.scenario("exit-codes")
+def test_what_is_refused_ends_with_1_and_one_line_on_stderr_only(process: Process) -> None:
+    done = process("orders", "show", "WO-9")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "not_found: there is no order WO-9. Call list_orders to see what exists.\n"
+
+
+@pytest.mark.scenario("exit-codes")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["serve", "--transport", "carrier-pigeon"],
+        ["serve", "--role", "king"],
+        ["frobnicate"],
+        ["orders", "list", "--limit", "many"],
+        ["propose", "database.record.insert"],
+        ["propose", "database.record.insert", "--payload", "not-there.json"],
+        ["reject", "WO-1"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_use_ends_with_2(cli: Cli, words: list[str]) -> None:
+    done = cli(*words)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "Usage: " in done.stderr
+
+
+@pytest.mark.scenario("exit-codes")
+@pytest.mark.parametrize(
+    "words, code",
+    [
+        (["types", "data.record.insert"], "unknown_type"),
+        (["orders", "list", "--state", "lost"], "invalid_request"),
+        (["orders", "list", "--sort", "colour"], "invalid_request"),
+        (["orders", "cancel", "WO-9", "--yes"], "not_found"),
+        (["orders", "retry", "WO-9"], "not_found"),
+        (["explain", "WO-9"], "not_found"),
+        (["explain", "WO-9.1"], "not_found"),
+        (["review", "WO-9"], "not_found"),
+        (["approve", "WO-9"], "not_found"),
+        (["reject", "WO-9", "--reason", "no"], "not_found"),
+        (["events", "--order", "WO-9"], "not_found"),
+        (["--database", "postgresql://localhost/work", "types"], "invalid_request"),
+        (["--database", "postgresql://localhost/work", "migrate"], "invalid_request"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_every_refusal_is_one_line_with_its_code(cli: Cli, words: list[str], code: str) -> None:
+    done = cli(*words)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"{code}: ")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("text", ["{", "[1, 2]", '{"database": 1}'])
+def test_a_payload_that_is_no_good_is_refused_and_leaves_nothing_behind(cli: Cli, folder: Path, text: str) -> None:
+    (folder / "bad.json").write_text(text)
+
+    done = cli("propose", "database.record.insert", "--payload", "bad.json")
+
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert json.loads(cli("orders", "list", "--json").stdout)["total"] == 0
+
+
+def test_a_cancel_asks_first_and_a_no_changes_nothing(cli: Cli) -> None:
+    cli("propose", "test.echo", "--payload", "-", input='{"message": "hi"}')
+
+    done = cli("orders", "cancel", "WO-1", input="n\n")
+
+    assert done.exit_code == 1
+    assert json.loads(cli("orders", "show", "WO-1", "--json").stdout)["order"]["state"] == "queued"
+
+
+# the whole loop
+
+
+def test_a_person_reviews_approves_with_the_digest_and_sees_the_diff(cli: Cli, folder: Path) -> None:
+    order_id = work(folder, "database.record.insert", PAYLOAD, result={"records": RECORDS}, notes="all spelled right")
+
+    waiting, packet = cli("review"), cli("review", order_id)
+    digest = json.loads(cli("review", order_id, "--json").stdout)["digest"]
+    other = cli("approve", order_id, "--digest", "0" * 12)
+    done = cli("approve", order_id, "--digest", digest)
+
+    assert order_id in waiting.stdout
+    assert "all spelled right" in packet.stdout
+    assert digest in packet.stdout
+    assert (other.exit_code, other.stderr.partition(":")[0]) == (1, "stale")
+    assert (done.exit_code, done.stdout.splitlines()[0]) == (0, f"{order_id} is completed")
+    assert "Assam" in done.stdout
+    with closing(sqlite3.connect(folder / "shop.db")) as connection:
+        assert connection.execute("SELECT * FROM tea").fetchall() == [(1, "Assam")]
+
+
+def test_a_person_counts_as_one_where_a_type_asks_for_it(cli: Cli, folder: Path) -> None:
+    order_id = work(folder, "test.human")
+    assert cli("approve", order_id).exit_code == 0
+
+
+def test_rework_names_one_item_and_its_reasons(cli: Cli, folder: Path) -> None:
+    order_id = work(folder)
+
+    done = cli("reject", order_id, "--rework", "--item", f"{order_id}.1", "--reason", "louder", "--reason", "slower")
+
+    assert (done.exit_code, done.stdout) == (0, f"{order_id} is queued\n")
+    events = json.loads(cli("events", "--event", "item.returned", "--json").stdout)["events"]
+    assert [error["message"] for error in events[0]["data"]["errors"]] == ["louder", "slower"]
+
+
+def test_a_refusal_for_good_and_a_cancel_are_shown_as_states(cli: Cli, folder: Path) -> None:
+    first, second = work(folder), work(folder)
+    assert cli("reject", first, "--reason", "no").stdout == f"{first} is rejected\n"
+    assert cli("orders", "cancel", second, "--yes", "--reason", "late").stdout == f"{second} is cancelled\n"
+
+
+def test_an_apply_that_failed_is_a_refusal_with_the_words_of_the_type(cli: Cli, process: Process, folder: Path) -> None:
+    ledger = {"file": str(folder / "ledger"), "fail_times": 1}
+    order_id = work(folder, "test.ledger", ledger, result={})
+
+    failed = process("approve", order_id, WORKDOCKET_ORDER_TYPES=str(TYPES))
+    reasons = json.loads(cli("explain", order_id, "--json").stdout)["reasons"]
+
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert "Traceback" not in failed.stderr
+    assert failed.stderr.splitlines()[-1].startswith(f"apply_failed: {order_id}: RuntimeError: the ledger is closed")
+    assert "the ledger is closed" in reasons[0]["message"]
+
+
+def test_failed_items_are_tried_again(cli: Cli, folder: Path) -> None:
+    order_id = work(folder, tool="fail", reason="cannot be done", retryable=False)
+    assert cli("orders", "retry", order_id).stdout == f"{order_id} is queued\n"
+
+
+def test_explain_takes_an_order_an_item_or_nothing(cli: Cli) -> None:
+    cli("propose", "test.echo", "--payload", "-", input='{"message": "hi"}')
+    for words in ([], ["WO-1"], ["wo-1.1"]):
+        done = cli("explain", *words)
+        assert done.exit_code == 0
+        assert "ready" in done.stdout
+
+
+# what is printed
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["types"], ["types", "test.echo"], ["propose", "test.echo", "--payload", "-"], ["orders", "list"],
+        ["orders", "show", "WO-1"], ["review"], ["review", "WO-1"], ["explain"], ["explain", "WO-1"], ["events"],
+        ["migrate", "--dry-run"], ["approve", "WO-1"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_with_json_the_answer_is_all_there_is_on_stdout(cli: Cli, folder: Path, words: list[str]) -> None:
+    work(folder)
+    done = cli(*words, "--json", input='{"message": "hi"}')
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert isinstance(json.loads(done.stdout), dict)
+
+
+def test_tables_are_readable_at_80_columns_and_without_colour_when_piped(process: Process) -> None:
+    process("propose", "database.record.insert", "--payload", "tea.json")
+
+    done = process("orders", "list", COLUMNS="80", TERM="xterm-256color")
+
+    lines = [line.rstrip() for line in done.stdout.splitlines()]
+    assert max(map(len, lines)) <= 80
+    assert "\x1b" not in done.stdout
+    assert lines[0] == "1 order"
+    assert lines[2].split()[:4] == ["WO-1", "database.record.insert", "queued", "0"]
+
+
+def test_a_terminal_gets_colour(folder: Path) -> None:
+    done = CliRunner(env={"FORCE_COLOR": "1"}).invoke(main, ["types"], color=True)
+    assert done.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "words", [["review"], ["review", "WO-1"], ["orders", "show", "WO-1"], ["events"]], ids=" ".join
+)
+def test_what_agents_wrote_can_not_steer_a_terminal(cli: Cli, folder: Path, words: list[str]) -> None:
+    result = {"message": HOSTILE, "verified": True}
+    work(folder, payload={"message": HOSTILE}, result=result, notes=HOSTILE, evidence={"log": HOSTILE})
+
+    plain, as_json = cli(*words), cli(*words, "--json")
+
+    for printed in (plain.stdout, as_json.stdout):
+        assert [one for one in printed if not one.isprintable() and one != "\n"] == []
+    json.loads(as_json.stdout)
+    if "WO-1" in words:
+        assert "\\x1b[31mred" in "".join(plain.stdout.split("\n")) or "\\u001b[31mred" in plain.stdout
+
+
+def test_a_refusal_can_not_steer_a_terminal_either(cli: Cli) -> None:
+    done = cli("types", HOSTILE)
+    assert [one for one in done.stderr if not one.isprintable() and one != "\n"] == []
+
+
+def test_json_says_the_same_as_before_it_was_made_harmless(cli: Cli) -> None:
+    cli("propose", "test.echo", "--payload", "-", input=json.dumps({"message": HOSTILE}))
+    assert json.loads(cli("orders", "show", "WO-1", "--json").stdout)["order"]["payload"]["message"] == HOSTILE
+
+
+def test_events_can_be_read_on_from_where_they_stopped(cli: Cli) -> None:
+    cli("propose", "test.echo", "--payload", "-", input='{"message": "hi"}')
+    first = cli("events", "--limit", "1")
+    cursor = first.stdout.split()[-1]
+    assert first.stdout.splitlines()[-1] == f"more: --after {cursor}"
+    assert "order.planned" in cli("events", "--after", cursor).stdout
+
+
+# what it needs
+
+LEAN = [["--help"], ["types"], ["propose", "database.record.insert", "--payload", "tea.json"], ["orders", "list"]]
+
+
+@pytest.mark.parametrize("words", LEAN, ids=" ".join)
+def test_commands_other_than_serve_and_demo_never_load_mcp(folder: Path, words: list[str]) -> None:
+    code = (
+        "import sys\nfrom workdocket.surfaces.cli import main\n"
+        f"try: main({words!r})\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "print(*sorted(name for name in sys.modules if name.partition('.')[0] in ('mcp', 'mcp_types', 'starlette')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder, env={**os.environ, **passed_on(), "WORKDOCKET_ORDER_TYPES": ""}, capture_output=True, text=True,
+        timeout=SECONDS,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1] == ""
+
+
+# settings
+
+
+@pytest.mark.scenario("settings-precedence")
+def test_the_command_line_beats_the_environment_which_beats_the_file(cli: Cli, folder: Path) -> None:
+    (folder / "workdocket.toml").write_text('database = "file.db"\n')
+    cli("orders", "list")
+    cli("orders", "list", env={"WORKDOCKET_DATABASE": "environment.db"})
+    cli("--database", "option.db", "orders", "list", env={"WORKDOCKET_DATABASE": "never.db"})
+    assert sorted(path.name for path in folder.glob("*.db")) == ["environment.db", "file.db", "option.db"]
+
+
+@pytest.mark.scenario("settings-precedence")
+@pytest.mark.parametrize("words", [["types"], ["migrate"], ["serve"]], ids=" ".join)
+def test_an_unknown_setting_stops_with_the_nearest_name(cli: Cli, words: list[str]) -> None:
+    done = cli(*words, env={"WORKDOCKET_DATABSE": "x.db"})
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "did you mean WORKDOCKET_DATABASE?" in done.stderr
+
+
+def test_a_broken_order_type_stops_with_file_and_line(cli: Cli, folder: Path) -> None:
+    (folder / "broken.py").write_text("from workdocket import OrderType\n\nclass Broken(OrderType):\n    nmae = 'x'\n")
+    done = cli("types", env={"WORKDOCKET_ORDER_TYPES": "broken.py"})
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "broken.py:3: Broken: " in done.stderr
+
+
+# the database
+
+
+@pytest.fixture
+def too_new(cli: Cli, folder: Path) -> Path:
+    """The database as a newer version would leave it."""
+    cli("orders", "list")
+    path = folder / ".workdocket" / "workdocket.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    return path
+
+
+@pytest.mark.parametrize("words", [["orders", "list"], ["migrate"], ["migrate", "--dry-run"]], ids=" ".join)
+def test_a_database_of_a_newer_version_is_refused_and_left_alone(cli: Cli, too_new: Path, words: list[str]) -> None:
+    done = cli(*words)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "schema version 99" in done.stderr
+    assert "Update workdocket" in done.stderr
+    with closing(sqlite3.connect(too_new)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (99,)
+
+
+def test_a_server_on_a_newer_database_says_so_on_stderr_and_not_on_the_wire(process: Process, too_new: Path) -> None:
+    done = process("serve")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "schema version 99" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("words", [["orders", "list"], ["migrate"]], ids=" ".join)
+def test_what_is_no_database_is_refused_without_a_traceback(cli: Cli, folder: Path, words: list[str]) -> None:
+    (folder / "other").write_text("This is not a database at all. " * 100)
+    done = cli("--database", "other", *words)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.startswith("invalid_request: the database cannot be opened: file is not a database")
+
+
+def test_init_makes_a_project_once_and_commands_below_it_use_it(cli: Cli, folder: Path, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+
+    first, second = cli("init", project), cli("init", project)
+
+    assert (first.exit_code, second.exit_code) == (0, 0)
+    assert "already" in second.stdout
+    assert (project / ".workdocket" / ".gitignore").read_text() == "*\n"
+    below = project / "a" / "b"
+    below.mkdir(parents=True)
+    os.chdir(below)
+    cli("orders", "list")
+    assert (project / ".workdocket" / "workdocket.db").is_file()
+
+
+def test_migrate_says_what_it_would_do_then_does_it_once(cli: Cli, folder: Path) -> None:
+    would = json.loads(cli("migrate", "--dry-run", "--json").stdout)
+    did = json.loads(cli("migrate", "--json").stdout)
+    again = json.loads(cli("migrate", "--json").stdout)
+
+    assert would["migrations"] == did["migrations"] != []
+    assert (would["version"], did["version"]) == (0, len(did["migrations"]))
+    assert again["migrations"] == []
+
+
+@pytest.mark.slow
+def test_the_demo_runs_the_main_job_to_its_end(process: Process, tmp_path: Path) -> None:
+    done = process("demo", "--agents", "2", "--keep", tmp_path / "kept")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "800 rows, every one verified, reviewed and applied once" in done.stdout
+    with closing(sqlite3.connect(tmp_path / "kept" / "airports.db")) as connection:
+        assert connection.execute("SELECT COUNT(*) FROM airports").fetchone() == (800,)
