@@ -12,7 +12,7 @@ UV_PIP      := $(UV) pip install --quiet --python $(BIN)/python
 INSTALL     := $(if $(UV),$(UV_PIP),$(PIP))
 SOURCES     := server order_types tests docs $(wildcard bench)
 
-.PHONY: help setup demo test check format docs build clean
+.PHONY: help setup demo test check interop format docs build clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -43,6 +43,9 @@ check: $(VENV)/.ready-dev ## all that CI asks for: format, lint, types, layers, 
 	@$(BIN)/python -m pytest --cov $(PYTEST_ARGS)
 	@echo "==> coverage of the domain is whole"
 	@$(BIN)/coverage report --include='server/workdocket/domain/*' --fail-under=100
+
+interop: $(VENV)/.ready ## run other people's MCP clients against the server (needs npm)
+	@WORKDOCKET="$(CURDIR)/$(BIN)/workdocket" interop/run
 
 format: $(VENV)/.ready-dev ## format the code and mend what lint can mend
 	@$(BIN)/ruff check --quiet --fix-only $(SOURCES)

@@ -66,8 +66,8 @@ def test_an_applied_order_is_completed_in_the_same_breath_with_its_diff():
         4,
     )
     assert [one.state for one in change.items] == ["completed", "completed"]
-    assert names(change) == ["item.completed", "item.completed", "order.applied", "order.completed"]
-    assert (change.events[2].diff, change.events[2].data) == (DIFF.as_dict(), {"attempt": 1})
+    assert names(change) == ["order.applied", "item.completed", "item.completed", "order.completed"]
+    assert (change.events[0].diff, change.events[0].data) == (DIFF.as_dict(), {"attempt": 1})
     assert {event.actor for event in change.events} == {SYSTEM}
 
 

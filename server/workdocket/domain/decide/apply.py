@@ -33,10 +33,10 @@ def applied(
     """The order completed with its diff. ``waiting`` are items of other orders that depend on it."""
     draft = Draft(now, SYSTEM)
     draft.effects.append(finished(effect))
-    for item in order.items:
-        draft.move_item(item, "complete")
     data = {"attempt": effect.attempts}
     moved = draft.move_order(order, "apply", data=data, diff=diff.as_dict(), applied_at=now, error=None)
+    for item in order.items:
+        draft.move_item(item, "complete")
     draft.move_order(moved, "complete", completed_at=now)
     for item in waiting:
         draft.keep_item(item, waiting_for=tuple(other for other in item.waiting_for if other != order.id))

@@ -46,10 +46,10 @@ def approve(
     if len(votes_of([*earlier, decision])) < policy.quorum:
         draft.keep_order(order)
         return draft.change()
+    approved = draft.move_order(order, "approve", data={"digest": shown.digest}, error=None)
     for item in order.items:
         if item.state == "submitted":
             draft.move_item(item, "accept")
-    approved = draft.move_order(order, "approve", data={"digest": shown.digest}, error=None)
     draft.effects.append(apply_effect(approved, now, shown))
     return draft.change()
 
