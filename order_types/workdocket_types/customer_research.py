@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from workdocket import ApplyContext, Diff, Finding, ItemSpec, OrderType, Part, PartSpec, WorkItem, WorkOrder
-from workdocket_types.sqlite_target import Rows, Upsert
+from workdocket_types.sqlite_target import File, Rows, Upsert
 
 TABLE = "customer_knowledge"
 KEY = ["customer", "section"]
@@ -92,7 +92,7 @@ class Payload(Strict):
         default="standard",
         description="basic: identity; standard: with contacts and products; deep: with risks and news.",
     )
-    database: str = Field(min_length=1, description="Path of the SQLite file that holds the knowledge table.")
+    database: File = Field(description="Absolute path of the SQLite file that holds the knowledge table.")
 
 
 class CustomerResearch(OrderType):

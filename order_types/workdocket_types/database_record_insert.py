@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from pydantic_core import PydanticCustomError
 
 from workdocket import ApplyContext, Diff, Finding, ItemSpec, OrderType, WorkItem, WorkOrder
-from workdocket_types.sqlite_target import Rows, Upsert, key_text
+from workdocket_types.sqlite_target import File, Rows, Upsert, key_text
 
 Scalar = str | int | float | bool | None
 Record = dict[str, Scalar]
@@ -24,7 +24,7 @@ class Payload(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    database: str = Field(min_length=1, description="Path of the SQLite file; it is made when it is not there.")
+    database: File = Field(description="Absolute path of the SQLite file; it is made when it is not there.")
     table: str = Field(pattern=NAME, max_length=120, description="Table; it is made when it is not there.")
     key: list[str] = Field(min_length=1, max_length=5, description="Columns that identify a row.")
     records: list[Record] = Field(min_length=1, max_length=10_000, description="Rows: column to value.")

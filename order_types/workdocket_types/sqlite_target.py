@@ -8,13 +8,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from workdocket import Diff, Finding, Refused
 
 Record = Mapping[str, Any]
 Rows = dict[str, dict[str, Any]]
 """Rows of the table by the text of their key."""
+
+ABSOLUTE = "give an absolute path: every host starts its server in a folder of its own"
+File = Annotated[
+    str,
+    Field(pattern=r"^(/|~/|[A-Za-z]:[\\/])", max_length=2_000, json_schema_extra={"x-messages": {"pattern": ABSOLUTE}}),
+]
 
 APPLIED = """
 CREATE TABLE IF NOT EXISTS workdocket_applied (

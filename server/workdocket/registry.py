@@ -25,8 +25,9 @@ from typing import Any, TypeVar, get_args
 
 from workdocket.domain.errors import WorkError
 from workdocket.domain.model import Approval
+from workdocket.keyword import nearest
 from workdocket.order_type import OrderType, PartSpec, Schema
-from workdocket.schema import SchemaError, Validator, nearest
+from workdocket.schema import SchemaError, Validator
 
 T = TypeVar("T")
 Types = list[type[OrderType]]

@@ -7,11 +7,7 @@ is led past the many list entries and properties that fit.
 from __future__ import annotations
 
 import json
-import re
-import reprlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
-from functools import lru_cache
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from itertools import islice
 from typing import Any
@@ -28,17 +24,11 @@ from referencing.jsonschema import DRAFT202012
 
 from workdocket.domain.diff import pointer
 from workdocket.domain.errors import Finding
+from workdocket.keyword import LONGEST_VALUE, brief, nearest, rules
 from workdocket.order_type import Schema
 
-Faults = Iterator[ValidationError]
-Rule = Callable[[Any, Any, Any, Any], Iterable[ValidationError] | None]
-Fast = Mapping[int, jsonschema_rs.Validator]
-"""The fast engine of each schema inside a schema, by the identity of the inner one."""
-
-UnevaluatedProperties = jsonschema_rs.ValidationErrorKind.UnevaluatedProperties
-
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-LONGEST_VALUE, LONGEST_MESSAGE, FAULTS_PER_BRANCH, DEEPEST = 100, 600, 200, 50
+LONGEST_MESSAGE, DEEPEST = 600, 50
 
 ONE = {
     "additionalProperties", "contains", "contentSchema", "else", "if", "items", "not", "propertyNames", "then",
@@ -56,7 +46,6 @@ PLAIN = {
 KEYWORDS = ONE | LISTS | MAPS | PLAIN
 REFERENCES = {"$ref", "$dynamicRef"}
 SAME_PLACE = {"allOf", "anyOf", "dependentSchemas", "else", "if", "not", "oneOf", "then"}
-ABOUT_A_PROPERTY = {"required", "dependentRequired", "additionalProperties", "unevaluatedProperties"}
 
 FORMAT_NAMES = (
     "date date-time duration email hostname idn-email idn-hostname ipv4 ipv6 iri iri-reference json-pointer regex"
@@ -83,8 +72,7 @@ class Validator:
         places, self._recursive = _checked(self.json_schema, where)
         compiled = _compiled(self.json_schema)
         fast = {id(inner): compiled[at] for at, inner in places if at in compiled}
-        rules = {keyword: _voiced(keyword, rule) for keyword, rule in _rules(fast).items()}
-        engine = validators.extend(Draft202012Validator, rules)  # type: ignore[no-untyped-call]
+        engine = validators.extend(Draft202012Validator, rules(fast))  # type: ignore[no-untyped-call]
         self._thorough = engine(self.json_schema, registry=Registry(), format_checker=FORMATS)
         self._fast = compiled.get("", self._thorough)
 
@@ -121,12 +109,6 @@ class Validator:
                 for f in faults
             ]
         return []
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A question to append to a message, or nothing: ``; did you mean 'minimum'?``."""
-    close = get_close_matches(name[:LONGEST_VALUE], known, 1)
-    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 class _Untitled(GenerateJsonSchema):
@@ -237,195 +219,6 @@ def _format_checker() -> FormatChecker:
 FORMATS = _format_checker()
 
 
-def _rules(fast: Fast) -> Mapping[str, Rule]:
-    own: dict[str, Rule] = {
-        "required": _required,
-        "dependentRequired": _dependent_required,
-        "properties": _properties,
-        "propertyNames": _property_names,
-        "additionalProperties": _additional_properties(fast),
-        "unevaluatedProperties": _unevaluated_properties(fast),
-        "items": _items(fast),
-        "contains": _contains(fast),
-        "unevaluatedItems": _unevaluated_items,
-        "uniqueItems": _unique_items,
-        "pattern": _pattern,
-        "anyOf": _alternatives(most=None),
-        "oneOf": _alternatives(most=1),
-    }
-    return {**Draft202012Validator.VALIDATORS, **own}
-
-
-def _voiced(keyword: str, rule: Rule) -> Rule:
-    """``rule``, speaking with the words that ``x-messages`` beside it has for a fault in the same place."""
-
-    def check(engine: Any, operand: Any, value: Any, schema: Any) -> Faults:
-        messages = schema.get("x-messages", {})
-        for error in rule(engine, operand, value, schema) or ():
-            inner = error.validator if isinstance(error.validator, str) else None
-            if inner is None or len(error.path) == (inner in ABOUT_A_PROPERTY):
-                error.message = messages.get(inner or keyword, error.message)
-            yield error
-
-    return check
-
-
-def _required(engine: Any, names: Sequence[str], value: Any, schema: Any) -> Faults:
-    for name in names if isinstance(value, dict) else ():
-        if name not in value:
-            yield _fault(f"{_brief(name)} is a required property", name)
-
-
-def _dependent_required(engine: Any, needs: Mapping[str, Sequence[str]], value: Any, schema: Any) -> Faults:
-    for name in needs.keys() & value.keys() if isinstance(value, dict) else ():
-        for needed in needs[name]:
-            if needed not in value:
-                yield _fault(f"{_brief(needed)} is required where {_brief(name)} is given", needed)
-
-
-def _properties(engine: Any, properties: Mapping[str, Any], value: Any, schema: Any) -> Faults:
-    for name in properties if isinstance(value, dict) else ():
-        if name in value:
-            yield from _inside(engine, value[name], properties[name], name)
-
-
-def _property_names(engine: Any, names: Any, value: Any, schema: Any) -> Faults:
-    for name in value if isinstance(value, dict) else ():
-        yield from _inside(engine, name, names, name)
-
-
-def _additional_properties(fast: Fast) -> Rule:
-    def check(engine: Any, extra: Any, value: Any, schema: Any) -> Faults:
-        known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
-        fits = _fits(fast, extra)
-        for name in value if isinstance(value, dict) else ():
-            if name in known or any(re.search(pattern, name) for pattern in patterns):
-                continue
-            if extra is False:
-                yield _unwanted(name, known)
-            elif not fits(value[name]):
-                yield from _inside(engine, value[name], extra, name)
-
-    return check
-
-
-def _unevaluated_properties(fast: Fast) -> Rule:
-    def check(engine: Any, extra: Any, value: Any, schema: Any) -> Faults:
-        if id(schema) not in fast:
-            yield from Draft202012Validator.VALIDATORS["unevaluatedProperties"](engine, extra, value, schema)
-            return
-        for error in fast[id(schema)].iter_errors(value):
-            if isinstance(error.kind, UnevaluatedProperties) and not error.instance_path:
-                yield from (_unwanted(name, schema.get("properties", {})) for name in error.kind.unexpected)
-
-    return check
-
-
-def _items(fast: Fast) -> Rule:
-    def check(engine: Any, items: Any, value: Any, schema: Any) -> Faults:
-        fits = _fits(fast, items)
-        first = len(schema.get("prefixItems", ()))
-        for index in range(first, len(value)) if isinstance(value, list) else ():
-            if not fits(value[index]):
-                yield from _inside(engine, value[index], items, index)
-
-    return check
-
-
-def _contains(fast: Fast) -> Rule:
-    def check(engine: Any, wanted: Any, value: Any, schema: Any) -> Faults:
-        if not isinstance(value, list):
-            return
-        fits = fast[id(wanted)].is_valid if id(wanted) in fast else engine.evolve(schema=wanted).is_valid
-        matches = sum(map(fits, value))
-        least, most = schema.get("minContains", 1), schema.get("maxContains", len(value))
-        if not least <= matches <= most:
-            yield _fault(f"{matches} entries match what the list must contain, instead of {least} to {most}")
-
-    return check
-
-
-def _unevaluated_items(engine: Any, extra: Any, value: Any, schema: Any) -> Faults:
-    for error in Draft202012Validator.VALIDATORS["unevaluatedItems"](engine, extra, value, schema):
-        error.message = "Entries beyond the described ones are not allowed"
-        yield error
-
-
-def _pattern(engine: Any, pattern: str, value: Any, schema: Any) -> Faults:
-    if not _matcher(pattern)(value):
-        yield _fault(f"{value!r} does not match {pattern!r}")
-
-
-@lru_cache(maxsize=1024)
-def _matcher(pattern: str) -> Callable[[Any], bool]:
-    try:
-        return jsonschema_rs.Draft202012Validator({"pattern": pattern}).is_valid
-    except jsonschema_rs.ValidationError:
-        return lambda value: not isinstance(value, str) or re.search(pattern, value) is not None
-
-
-def _unique_items(engine: Any, unique: bool, value: Any, schema: Any) -> Faults:
-    if unique and not DISTINCT.is_valid(value):
-        yield _fault(f"{value!r} has non-unique elements")
-
-
-DISTINCT = jsonschema_rs.Draft202012Validator({"uniqueItems": True})
-
-
-def _alternatives(most: int | None) -> Rule:
-    """anyOf and oneOf: the faults of the branch that was meant, where that is plain; else one fault for all."""
-
-    def check(engine: Any, branches: Any, value: Any, schema: Any) -> Faults:
-        faults = [list(islice(engine.descend(value, branch), FAULTS_PER_BRANCH)) for branch in branches]
-        passed = faults.count([])
-        discriminator = schema.get("discriminator", {})
-        if not passed:
-            meant = _meant(branches, faults, discriminator.get("propertyName"))
-            yield from meant or [_no_branch(value, discriminator)]
-        elif most and passed > most:
-            yield _fault(f"{value!r} is valid under more than one of the given schemas")
-
-    return check
-
-
-def _no_branch(value: Any, discriminator: Mapping[str, Any]) -> ValidationError:
-    if isinstance(value, dict) and "mapping" in discriminator:
-        tag = discriminator["propertyName"]
-        return _fault(f"{tag!r} must be one of {list(discriminator['mapping'])}", tag)
-    return _fault(f"{value!r} is not valid under any of the given schemas")
-
-
-def _meant(branches: Sequence[Any], faults: Sequence[list[ValidationError]], tag: str | None) -> list[ValidationError]:
-    def of_another_kind(fault: ValidationError) -> bool:
-        if not fault.path:
-            return fault.validator == "type"
-        return len(fault.path) == 1 and (fault.validator == "const" or fault.path[0] == tag)
-
-    candidates = [found for branch, found in zip(branches, faults, strict=True) if branch != {"type": "null"}]
-    if len(candidates) > 1:
-        candidates = [found for found in candidates if not any(map(of_another_kind, found))]
-    return candidates[0] if len(candidates) == 1 else []
-
-
-def _inside(engine: Any, value: Any, schema: Any, key: str | int) -> Faults:
-    if schema is False:
-        yield ValidationError("Nothing is allowed here", validator="false", path=[key])
-    else:
-        yield from engine.descend(value, schema, path=key)
-
-
-def _fits(fast: Fast, schema: Any) -> Callable[[Any], bool]:
-    return fast[id(schema)].is_valid if id(schema) in fast else lambda value: False
-
-
-def _fault(message: str, *path: str) -> ValidationError:
-    return ValidationError(message, path=path)
-
-
-def _unwanted(name: str, known: Collection[str]) -> ValidationError:
-    return _fault(f"{_brief(name)} is not an allowed property{nearest(name, known)}", name)
-
-
 def _one_per_mistyped_field(errors: Sequence[ValidationError]) -> list[Finding]:
     mistyped = {tuple(error.path) for error in errors if error.validator == "type"}
     kept = (error for error in errors if error.validator == "type" or tuple(error.path) not in mistyped)
@@ -472,17 +265,8 @@ def _deeper(value: Any, levels: int) -> bool:
 def _told(error: ValidationError | exceptions.SchemaError) -> str:
     if len(error.message) <= LONGEST_VALUE:
         return error.message
-    return _cut(error.message.replace(repr(error.instance), _brief(error.instance)))
+    return _cut(error.message.replace(repr(error.instance), brief(error.instance)))
 
 
 def _cut(message: str) -> str:
     return message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]}…"
-
-
-_BRIEF = reprlib.Repr()
-_BRIEF.maxstring = _BRIEF.maxother = _BRIEF.maxlong = LONGEST_VALUE
-
-
-def _brief(value: Any) -> str:
-    shown = _BRIEF.repr(value)
-    return shown if len(shown) <= LONGEST_VALUE else f"{shown[:LONGEST_VALUE]}…"

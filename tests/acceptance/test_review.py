@@ -359,6 +359,42 @@ async def test_a_vote_for_what_was_sent_back_does_not_count_for_what_came_after(
     assert (await one.ok("review", order_id=order_id))["gate"]["approved_by"] == ["two"]
 
 
+async def test_a_vote_does_not_come_back_with_the_result_that_it_was_for(home: House) -> None:
+    # given: one vote, then two rounds of rework that end where they began
+    order_id = await handed_in(home, "test.four_eyes")
+    one, two, worker = home.person("one"), home.person("two"), home.person("worker")
+    before = await digest_of(one, order_id)
+    await one.ok("approve", order_id=order_id)
+    for result in ({"message": "other", "verified": True}, {"message": "hi", "verified": True}):
+        await two.ok("reject", order_id=order_id, errors=WHY, rework=True)
+        await worker.hand_in(await worker.take(), result)
+
+    # when
+    answer = await two.ok("approve", order_id=order_id)
+
+    # then
+    assert await digest_of(two, order_id) == before
+    assert answer["order"]["state"] == "submitted"
+
+
+@pytest.mark.scenario("digest-binds")
+async def test_votes_for_two_different_things_are_no_quorum(home: House, tmp_path: Path) -> None:
+    # given: the world moves between the first vote and the second
+    world = tmp_path / "world"
+    world.write_text("calm\nstormy")
+    order_id = await handed_in(home, "test.watched", {"file": str(world)})
+    one, two = home.person("one"), home.person("two")
+    await one.ok("approve", order_id=order_id)
+
+    # when
+    second = await two.ok("approve", order_id=order_id)
+    third = await one.ok("approve", order_id=order_id)
+
+    # then
+    assert second["order"]["state"] == "submitted"
+    assert third["order"]["state"] == "completed"
+
+
 async def test_a_human_gate_does_not_open_for_an_agent_whatever_its_roles(home: House) -> None:
     order_id = await handed_in(home, "test.human")
 

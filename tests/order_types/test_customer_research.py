@@ -285,7 +285,7 @@ async def test_a_whole_result_is_checked_like_its_parts(tmp_path: Path) -> None:
     [
         ({"customer": ""}, ("minLength", "/customer")),
         ({"depth": "abyssal"}, ("enum", "/depth")),
-        ({"database": ""}, ("minLength", "/database")),
+        ({"database": "knowledge.db"}, ("pattern", "/database")),
         ({"budget": 1}, ("additionalProperties", "/budget")),
     ],
 )

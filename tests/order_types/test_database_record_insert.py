@@ -166,6 +166,19 @@ async def test_a_record_in_two_batches_is_found_before_approval(tmp_path: Path) 
     assert not (tmp_path / "shop.db").exists()
 
 
+async def test_a_record_in_two_batches_is_one_finding_also_where_its_row_is_there_already(tmp_path: Path) -> None:
+    run(
+        tmp_path / "shop.db",
+        "CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT)",
+        "INSERT INTO people VALUES (1, 'Ada')",
+    )
+
+    async with built_in(tmp_path) as home:
+        order_id = await ready(home, tmp_path, records=[PEOPLE[0], PEOPLE[0]], batch_size=1)
+
+        assert await codes_of_review(home, order_id) == [("twice", "/records")]
+
+
 async def test_an_order_of_which_everything_was_dropped_is_not_approved(tmp_path: Path) -> None:
     async with built_in(tmp_path) as home:
         order_id = await home.person("requester").propose(TYPE, payload(tmp_path, records=PEOPLE[:1]))

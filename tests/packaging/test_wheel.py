@@ -28,7 +28,7 @@ EXPECTED = [
 ]
 
 LIFE = """
-import asyncio, json, sqlite3, sys
+import asyncio, json, os, sqlite3, sys
 from mcp import Client, StdioServerParameters
 
 async def main(command):
@@ -39,7 +39,7 @@ async def main(command):
             assert not answer.is_error, answer
             return answer.structured_content
         records = [{"id": 1, "name": "Assam"}]
-        payload = {"database": "shop.db", "table": "tea", "key": ["id"], "records": records}
+        payload = {"database": os.path.abspath("shop.db"), "table": "tea", "key": ["id"], "records": records}
         order_id = (await call("propose", type="database.record.insert", payload=payload))["order"]["id"]
         [item] = (await call("checkout"))["items"]
         held = {"item_id": item["id"], "lease_token": item["lease"]["token"]}

@@ -325,3 +325,11 @@ class Odd(OrderType):
         if order.payload.get("raise"):
             raise RuntimeError("\udcff" + "x" * 100_000)
         return Diff.between({}, {"nan": float("nan"), "where": Path("here"), ("a", 1): {1}, "text": "a\udcffb"})
+
+
+class Watched(Fickle):
+    """As fickle, with two reviewers."""
+
+    name = "test.watched"
+    approval = "four_eyes"
+    quorum = 2

@@ -25,7 +25,7 @@ from workdocket.surfaces.identity import local_caller
 SECONDS = 60
 NEEDED = ("Echo", "Human", "Ledger")
 RECORDS = [{"id": 1, "name": "Assam"}]
-PAYLOAD = {"database": "shop.db", "table": "tea", "key": ["id"], "records": RECORDS}
+PAYLOAD = {"database": "~/shop.db", "table": "tea", "key": ["id"], "records": RECORDS}
 HOSTILE = "\x1b[31mred\x1b[0m \x9b2J \u202etxt.exe\x07"
 
 Cli = Callable[..., Result]
@@ -189,7 +189,7 @@ def test_a_person_reviews_approves_with_the_digest_and_sees_the_diff(cli: Cli, f
     assert (other.exit_code, other.stderr.partition(":")[0]) == (1, "stale")
     assert (done.exit_code, done.stdout.splitlines()[0]) == (0, f"{order_id} is completed")
     assert "Assam" in done.stdout
-    with closing(sqlite3.connect(folder / "shop.db")) as connection:
+    with closing(sqlite3.connect(Path.home() / "shop.db")) as connection:
         assert connection.execute("SELECT * FROM tea").fetchall() == [(1, "Assam")]
 
 

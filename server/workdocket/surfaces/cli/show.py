@@ -119,7 +119,7 @@ def order(answer: Answer) -> None:
     if "decision" in answer:
         lines(("decision", answer["decision"]))
     diff(answer.get("diff"))
-    events({"events": answer["recent_events"]})
+    events({"events": [{"order_id": one["id"], **event} for event in answer["recent_events"]]})
     lines(("next", answer["next"]))
 
 
