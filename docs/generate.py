@@ -165,8 +165,7 @@ def errors() -> Iterator[str]:
         # Errors
 
         Every refusal has a code of this table, at every door. Over MCP it is a tool result with the error flag, one
-        line of text (`code: message. next step`) and the object below; over HTTP it is a problem document (RFC 9457)
-        with the same fields.
+        line of text (`code: message. next step`) and the object below.
 
         ```json
         {"error": {"code": "...", "message": "...", "hint": "...", "retryable": false, "details": {}}}
@@ -192,8 +191,8 @@ def tools() -> Iterator[str]:
     yield from text("""
         # Tools
 
-        What an agent can call. Over HTTP the same tools are `POST /v1/{tool}` with the parameters as the body. A caller
-        sees the tools of its roles; `admin` has them all. Refusals are those of [errors](errors.md).
+        What an agent can call. A caller sees the tools of its roles; `admin` has them all. Refusals are those of
+        [errors](errors.md).
     """)
     yield from table(
         ["tool", "what for", "roles"],
@@ -230,9 +229,9 @@ def settings() -> Iterator[str]:
     yield from text(f"""
         # Settings
 
-        From the command line (`--port 8080`), else the environment (`{PREFIX}PORT=8080`), else `{FILE}` in the
-        working folder or one above it (`port = 8080`), else the default. A name that is not in this table stops the
-        start. Every number of seconds may have a fraction; a list is written as JSON or with commas between its names.
+        From the command line (`workdocket --set port=8080 …`), else the environment (`{PREFIX}PORT=8080`), else
+        `{FILE}` in the working folder or one above it (`port = 8080`), else the default. A name that is not in this
+        table stops the start. Every number of seconds may have a fraction; a list is written as JSON or with commas between its names.
     """)
     yield from table(
         ["setting", "value", "default", "meaning"],

@@ -167,7 +167,7 @@ def load_settings(
 
 def _command_line_source(overrides: Mapping[str, Any], cwd: Path) -> _Source:
     given = {key: value for key, value in overrides.items() if value is not None}
-    return _Source("command line", given, cwd, lambda key: f"--{key.replace('_', '-')}")
+    return _Source("command line", given, cwd, lambda key: "--database" if key == "database" else f"--set {key}")
 
 
 def _environment_source(environ: Mapping[str, str], cwd: Path) -> _Source:

@@ -430,3 +430,46 @@ def test_the_demo_runs_the_main_job_to_its_end(process: Process, tmp_path: Path)
     assert "800 rows, every one verified, reviewed and applied once" in done.stdout
     with closing(sqlite3.connect(tmp_path / "kept" / "airports.db")) as connection:
         assert connection.execute("SELECT COUNT(*) FROM airports").fetchone() == (800,)
+
+
+# an operator's commands
+
+
+def test_a_rejected_order_is_sent_back_to_work(cli: Cli, folder: Path) -> None:
+    order_id = work(folder, "test.human")
+    assert cli("reject", order_id, "--reason", "not now").exit_code == 0
+
+    done = cli("orders", "requeue", order_id.lower(), "--json")
+
+    assert (done.exit_code, json.loads(done.stdout)["order"]["state"]) == (0, "queued")
+
+
+def test_a_rejected_order_is_put_aside_for_good(cli: Cli, folder: Path) -> None:
+    order_id = work(folder, "test.human")
+    assert cli("reject", order_id, "--reason", "never").exit_code == 0
+
+    asked = cli("orders", "dead-letter", order_id)
+    done = cli("orders", "dead-letter", order_id, "--yes", "--json")
+    again = cli("orders", "requeue", order_id)
+
+    assert asked.exit_code == 1
+    assert json.loads(done.stdout)["order"]["state"] == "dead_lettered"
+    assert (again.exit_code, again.stderr.partition(":")[0]) == (1, "illegal_transition")
+
+
+def test_a_setting_can_be_given_in_front_of_the_command(cli: Cli, folder: Path) -> None:
+    (folder / "workdocket.toml").write_text('project_key = "FILE"\n')
+
+    given = cli("--set", "project-key=CLI", "propose", "test.human", "--payload", str(message(folder)), "--json")
+    unfit = cli("--set", "project_key", "types")
+    unknown = cli("--set", "projectkey=X", "types")
+
+    assert json.loads(given.stdout)["order"]["id"] == "CLI-1"
+    assert unfit.exit_code == 2
+    assert (unknown.exit_code, "--set project_key" in unknown.stderr) == (1, True)
+
+
+def message(folder: Path) -> Path:
+    file = folder / "message.json"
+    file.write_text('{"message": "hi"}')
+    return file

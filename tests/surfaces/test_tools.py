@@ -365,6 +365,18 @@ async def test_an_id_that_is_not_there_is_not_found(home: House, tool: str, argu
         assert (await ann.ok("list_orders"))["total"] == 1
 
 
+@pytest.mark.scenario("N32")
+async def test_an_id_that_is_not_there_is_told_its_neighbours(home: House) -> None:
+    for _ in range(3):
+        await home.person("bob").propose()
+    async with visit(home) as ann:
+        order = await ann.refused("get_order", order_id="WO-9")
+        item = await ann.refused("get_item", item_id="WO-2.7")
+
+    assert order["details"]["nearest"] == ["WO-3", "WO-2"]
+    assert item["details"]["nearest"] == ["WO-2.1"]
+
+
 Bring = Callable[[House, Visitor], Awaitable[tuple[str, dict[str, Any]]]]
 
 

@@ -194,7 +194,7 @@ def test_the_password_of_the_database_is_never_shown(load: Load) -> None:
 
 
 def test_an_unknown_key_is_refused_with_its_source_and_the_nearest_name(load: Load, tmp_path: Path) -> None:
-    assert refusal(load, {"prot": 1}) == "command line: there is no setting --prot; did you mean --port?"
+    assert refusal(load, {"prot": 1}) == "command line: there is no setting --set prot; did you mean --set port?"
     assert refusal(load, WORKDOCKET_LEASE_TTL="1") == (
         "environment: there is no setting WORKDOCKET_LEASE_TTL; did you mean WORKDOCKET_LEASE_TTL_SECONDS?"
     )
@@ -242,7 +242,7 @@ def test_a_bad_value_is_blamed_on_the_source_it_came_from(load: Load, tmp_path: 
     file = tmp_path / "workdocket.toml"
     file.write_text("port = -1\nmax_attempts = 0")
     lines = refusal(load, {"port": -2}).splitlines()
-    assert [line.split(". ")[0] for line in lines] == [f"{file}: max_attempts is 0", "command line: --port is -2"]
+    assert [line.split(". ")[0] for line in lines] == [f"{file}: max_attempts is 0", "command line: --set port is -2"]
 
 
 def test_a_file_that_cannot_be_read_is_refused(load: Load, tmp_path: Path) -> None:

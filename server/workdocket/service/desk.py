@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ from workdocket.registry import Registry, TypeEntry
 from workdocket.settings import Settings
 
 T = TypeVar("T")
+ORDER_ID = re.compile(r"[A-Z]{1,8}-(\d{1,15})")
 Answer = dict[str, Any]
 Body = Callable[[WriteTx], "Answer | WorkError"]
 
@@ -192,15 +194,26 @@ def recalled(tx: ReadTx, call: Call, scopes: list[str]) -> Answer | None:
 def must_find_order(tx: ReadTx, order_id: str, *, items: bool = False, results: bool = False) -> WorkOrder:
     order = tx.order(order_id, items=items, results=results)
     if order is None:
-        raise WorkError("not_found", f"there is no order {order_id[:80]}")
+        raise WorkError("not_found", f"there is no order {order_id[:80]}", nearest=_orders_near(tx, order_id))
     return order
 
 
 def must_find_item(tx: ReadTx, item_id: str, *, result: bool = False) -> WorkItem:
     item = tx.item(item_id, result=result)
     if item is None:
-        raise WorkError("not_found", f"there is no item {item_id[:80]}")
+        raise WorkError("not_found", f"there is no item {item_id[:80]}", nearest=_items_near(tx, item_id))
     return item
+
+
+def _orders_near(tx: ReadTx, order_id: str) -> list[str]:
+    number = ORDER_ID.fullmatch(order_id)
+    return list(tx.orders_near(int(number[1]))) if number else []
+
+
+def _items_near(tx: ReadTx, item_id: str) -> list[str]:
+    """The first items of the order where there is one, else the orders nearby."""
+    order_id = item_id.rpartition(".")[0]
+    return [item.id for item in tx.items(order_id, limit=3)] or _orders_near(tx, order_id)
 
 
 def merged(settings: Settings, entry: TypeEntry | None) -> Policy:

@@ -237,6 +237,25 @@ class Orders:
 
         return await self._desk.write(call, body)
 
+    async def requeue(self, call: Call, order_id: str) -> Answer:
+        """A rejected order back to work."""
+
+        def body(tx: WriteTx) -> Answer | WorkError:
+            order = must_find_order(tx, order_id, items=True)
+            return written(tx, decide.requeue(order, call.actor, self._desk.clock.now())) or self._state(tx, order_id)
+
+        return await self._desk.write(call, body)
+
+    async def dead_letter(self, call: Call, order_id: str, reason: str | None) -> Answer:
+        """A failed or rejected order put aside for good."""
+
+        def body(tx: WriteTx) -> Answer | WorkError:
+            order = must_find_order(tx, order_id, items=True)
+            change = decide.dead_letter(order, call.actor, self._desk.clock.now(), reason)
+            return written(tx, change) or self._state(tx, order_id)
+
+        return await self._desk.write(call, body)
+
     def _state(self, tx: ReadTx, order_id: str) -> Answer:
         order = must_find_order(tx, order_id)
         return {"order": view.order_row(order, tx.counts([order_id])[order_id])}

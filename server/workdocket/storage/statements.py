@@ -74,6 +74,10 @@ ORDER_BY_DEDUPE_KEY = (
     f"SELECT {_list(ORDER)} FROM orders WHERE type = :type AND dedupe_key = :key"
     " AND state NOT IN ('cancelled', 'dead_lettered', 'rejected') ORDER BY number DESC LIMIT 1"
 )
+ORDERS_NEAR = (
+    "SELECT id FROM (SELECT id, number FROM orders WHERE number < :number ORDER BY number DESC LIMIT 2)"
+    " UNION ALL SELECT id FROM (SELECT id, number FROM orders WHERE number > :number ORDER BY number LIMIT 2)"
+)
 INSERT_ORDER = _insert("orders", ORDER)
 UPDATE_ORDER = _update(
     "orders",

@@ -71,6 +71,9 @@ class ReadTables:
         row = self._one(sql.ORDER_BY_NUMBER, number=number)
         return codec.order(row) if row else None
 
+    def orders_near(self, number: int) -> tuple[str, ...]:
+        return tuple(row[0] for row in self._all(sql.ORDERS_NEAR, number=number))
+
     def order_by_dedupe_key(self, type: str, key: str) -> WorkOrder | None:
         row = self._one(sql.ORDER_BY_DEDUPE_KEY, type=type, key=key)
         return codec.order(row) if row else None

@@ -5,17 +5,32 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 import workdocket
 from workdocket.domain.errors import WorkError
-from workdocket.surfaces.cli.run import Session, ask
+from workdocket.surfaces.cli.run import Session, ask, operate
 from workdocket.surfaces.identity import ROLES
+
+if TYPE_CHECKING:
+    from workdocket.app import App
+    from workdocket.domain.model import Actor
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 KEY = click.option("--idempotency-key", help="Makes a repeat of this call harmless.")
+
+
+def _order_id(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
+    return value.strip().upper()
+
+
+def _setting(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    pairs = [value.partition("=") for value in values]
+    if unfit := [name for name, equals, _ in pairs if not equals]:
+        raise click.BadParameter(f"{unfit[0]!r} is not of the form NAME=VALUE")
+    return {name.replace("-", "_"): value for name, _, value in pairs}
 
 
 class Commands(click.Group):
@@ -40,11 +55,12 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(workdocket.__version__, prog_name="workdocket")
 @click.option("--database", metavar="URL", help="The database, instead of the setting.")
+@click.option("--set", "given", multiple=True, metavar="NAME=VALUE", callback=_setting, help="A setting; repeatable.")
 @click.option("--actor", metavar="NAME", help="Who is calling; default: the machine's user.")
 @click.pass_context
-def main(ctx: click.Context, database: str | None, actor: str | None) -> None:
+def main(ctx: click.Context, database: str | None, given: dict[str, str], actor: str | None) -> None:
     """Hand out work to AI agents, check what comes back, and apply it only after approval."""
-    ctx.obj = Session({"database": database} if database else {}, actor)
+    ctx.obj = Session({**given, **({"database": database} if database else {})}, actor)
 
 
 @main.command()
@@ -159,6 +175,39 @@ def orders_cancel(session: Session, /, order_id: str, reason: str | None, yes: b
 def orders_retry(session: Session, /, order_id: str, as_json: bool) -> None:
     """Try again what failed: the apply, or the failed items."""
     session.show("state", ask(session, "retry", {"order_id": order_id}), as_json)
+
+
+@orders.command("requeue")
+@click.argument("order_id", callback=_order_id)
+@JSON
+@click.pass_obj
+def orders_requeue(session: Session, /, order_id: str, as_json: bool) -> None:
+    """Send a rejected order back to work."""
+    from workdocket.service.desk import Call
+
+    async def work(app: App, actor: Actor) -> dict[str, Any]:
+        return await app.orders.requeue(Call(actor, "requeue", {"order_id": order_id}), order_id)
+
+    session.show("state", operate(session, work), as_json)
+
+
+@orders.command("dead-letter")
+@click.argument("order_id", callback=_order_id)
+@click.option("--reason")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@JSON
+@click.pass_obj
+def orders_dead_letter(session: Session, /, order_id: str, reason: str | None, yes: bool, as_json: bool) -> None:
+    """Put a failed or rejected order aside for good; its history is kept."""
+    from workdocket.service.desk import Call
+
+    if not yes:
+        click.confirm(f"Put {order_id} aside for good?", abort=True)
+
+    async def work(app: App, actor: Actor) -> dict[str, Any]:
+        return await app.orders.dead_letter(Call(actor, "dead_letter", {"order_id": order_id}), order_id, reason)
+
+    session.show("state", operate(session, work), as_json)
 
 
 @main.command()

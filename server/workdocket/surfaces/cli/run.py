@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 if TYPE_CHECKING:
+    from workdocket.app import App
+    from workdocket.domain.model import Actor
     from workdocket.settings import Settings
+    from workdocket.surfaces.identity import Caller
 
 
 @dataclass
@@ -38,15 +41,25 @@ def ask(session: Session, tool: str, arguments: Mapping[str, Any]) -> dict[str, 
     return anyio.run(_ask, session, tool, arguments)
 
 
+def operate(session: Session, work: Callable[[App, Actor], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+    """What ``work`` answers: for commands of an operator, that agents have no tool for."""
+    return anyio.run(_at_work, session, lambda app, caller: work(app, caller.actor))
+
+
 async def _ask(session: Session, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    from workdocket.app import open_app
     from workdocket.surfaces.dispatch import run_tool
+
+    return await _at_work(session, lambda app, caller: run_tool(app, caller, tool, arguments))
+
+
+async def _at_work(session: Session, work: Callable[[App, Caller], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+    from workdocket.app import open_app
     from workdocket.surfaces.identity import local_caller
 
     caller = local_caller(session.actor, kind="user").known_as(client="cli")
     _log_briefly(session.settings.log_level)
     async with open_app(session.settings) as app:
-        return await run_tool(app, caller, tool, arguments)
+        return await work(app, caller)
 
 
 class Brief(logging.Formatter):
