@@ -695,3 +695,76 @@ async def test_a_checkout_waits_until_another_process_files_something(tmp_path: 
         async with asyncio.timeout(LIMIT):
             [item] = (await waiting)["items"]
         assert item["order_id"] == order["order"]["id"]
+
+
+# limits and expired leases
+
+
+@pytest.mark.scenario("N15", "soft-expiry")
+@pytest.mark.parametrize("tool", ["heartbeat", "submit_part"])
+async def test_an_expired_lease_is_not_taken_back_over_a_limit(tmp_path: Path, tool: str) -> None:
+    async with house(tmp_path, max_leases_per_agent=1) as home:
+        a = home.person("A")
+        await a.propose("test.free", {})
+        await a.propose("test.free", {})
+        first = await a.take()
+        home.clock.forward(601)
+        second = await a.take(order_id="WO-2")
+        more = {"part_key": "one", "payload": {}} if tool == "submit_part" else {}
+
+        error = await a.refused(tool, "limit_exceeded", **held(first), **more)
+
+        assert error["details"]["limit"] == "max_leases_per_agent"
+        assert (await a.ok("get_item", item_id=second["id"]))["item"]["state"] == "leased"
+
+
+@pytest.mark.scenario("N15", "soft-expiry")
+async def test_a_late_result_is_accepted_whatever_else_its_holder_holds(tmp_path: Path) -> None:
+    async with house(tmp_path, max_leases_per_agent=1) as home:
+        a = home.person("A")
+        await a.propose("test.free", {})
+        await a.propose("test.free", {})
+        first = await a.take()
+        home.clock.forward(601)
+        await a.take(order_id="WO-2")
+
+        answer = await a.hand_in(first, {"done": True})
+
+        assert answer["item"]["state"] == "submitted"
+
+
+@pytest.mark.scenario("N15", "soft-expiry")
+async def test_an_expired_lease_is_not_taken_back_over_the_limit_of_its_type(home: House) -> None:
+    a, b = home.person("A"), home.person("B")
+    await a.propose("test.solo", {"batches": 2})
+    first = await a.take()
+    home.clock.forward(601)
+    await b.take(item_id="WO-1.2")
+
+    error = await a.refused("heartbeat", "limit_exceeded", **held(first))
+
+    assert error["details"]["limit"] == "max_leases_per_type"
+
+
+@pytest.mark.scenario("checkout-waits")
+async def test_one_of_those_who_wait_gets_what_is_released(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        a = home.person("A")
+        await a.propose("test.free", {})
+        item = await a.take()
+        waiting = [asyncio.create_task(home.person(f"W{n}").ok("checkout", wait_seconds=5)) for n in range(20)]
+        await a.ok("heartbeat", **held(item))
+        written = len(await a.events())
+
+        await a.ok("release", **held(item))
+
+        async with asyncio.timeout(LIMIT):
+            first, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        [got] = [task.result()["items"] for task in first]
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        assert got[0]["id"] == item["id"]
+        assert [event["event"] for event in (await a.events())[written:]][:3] == [
+            "item.released", "order.queued", "item.leased",
+        ]  # fmt: skip

@@ -90,6 +90,10 @@ class WorkItem:
     error: dict[str, Any] | None = None
     result: Any = None
 
+    def lease_over(self, now: int) -> bool:
+        """Whether the latest lease, if any, has run out or was ended."""
+        return self.lease is None or not self.lease.live or self.lease.expires_at <= now
+
 
 @dataclass(frozen=True, slots=True)
 class WorkOrder:

@@ -131,6 +131,13 @@ def _facts(desk: Desk, tx: ReadTx, item: WorkItem, actor: Actor) -> Facts:
     )
 
 
+def may_hand_out(desk: Desk, tx: ReadTx, wanted: Wanted) -> bool:
+    """Whether a checkout could find something; limits and who is asking are not looked at."""
+    backlog, now = tx.backlog(_types(desk, tx, wanted), wanted.filter), desk.clock.now()
+    times = (backlog.next_due, backlog.next_expiry)
+    return backlog.ready or any(at is not None and at <= now for at in times)
+
+
 def why_nothing(desk: Desk, tx: ReadTx, wanted: Wanted, types: Sequence[str], now: int) -> Nothing:
     """The first reason that applies, of those in the order in which a caller can do something about them."""
     backlog = tx.backlog(types, wanted.filter)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from workdocket.domain.decide import Facts
 from workdocket.domain.errors import WorkError
-from workdocket.domain.model import Actor, Change, Policy, WorkItem, WorkOrder, canonical, checksum
+from workdocket.domain.model import Actor, Change, Lease, Policy, WorkItem, WorkOrder, canonical, checksum
 from workdocket.ports import Clock, Ids, Job, Moved, ReadTx, Store, WriteTx
 from workdocket.registry import Registry, TypeEntry
 from workdocket.settings import Settings
@@ -150,7 +150,18 @@ class Desk:
             kept=frozenset(one.key for one in tx.submissions(item.id, kind="late"))
             if past is not None and not past.live
             else frozenset(),
+            full=self._full(tx, past) if past is not None and item.lease_over(self.clock.now()) else None,
         )
+
+    def _full(self, tx: ReadTx, lease: Lease) -> str | None:
+        """The limit that leaves no room for a lease to be taken back, if there is one."""
+        now, type_name = self.clock.now(), must_find_item(tx, lease.item_id).type
+        of_agent, of_type = self.settings.max_leases_per_agent, self.policy(type_name).max_leases
+        if of_agent is not None and tx.live_leases(now=now, session=lease.holder.session) >= of_agent:
+            return "max_leases_per_agent"
+        if of_type is not None and tx.live_leases(now=now, type=type_name) >= of_type:
+            return "max_leases_per_type"
+        return None
 
     def measure(self, value: Any, what: str) -> None:
         """Refuse what is over the size limit."""

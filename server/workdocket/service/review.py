@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from workdocket.domain import decide
-from workdocket.domain.decide.review import Shown, votes_of
+from workdocket.domain.decide.review import votes_of
 from workdocket.domain.errors import Finding, WorkError
 from workdocket.domain.machine import ORDER, step
-from workdocket.domain.model import Actor, Decision, WorkItem, WorkOrder, checksum, digest_of
+from workdocket.domain.model import Actor, Decision, WorkItem, WorkOrder, digest_of
 from workdocket.ports import OrderQuery, ReadTx, WriteTx
 from workdocket.registry import TypeEntry
 from workdocket.service import hooks, view
@@ -31,10 +31,6 @@ class Packet:
     findings: Sequence[Finding]
     preview: Mapping[str, Any] | None
     digest: str
-
-    @property
-    def shown(self) -> Shown:
-        return Shown(self.digest, checksum(self.preview))
 
 
 async def packet_of(desk: Desk, order_id: str) -> Packet:
@@ -162,7 +158,7 @@ class Reviews:
             actor,
             self._desk.clock.now(),
             policy=self._desk.policy(order.type),
-            shown=packet.shown,
+            digest=packet.digest,
             findings=packet.findings,
             workers=packet.workers,
             earlier=tx.decisions(order.id),

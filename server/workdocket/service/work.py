@@ -17,7 +17,7 @@ from workdocket.domain.model import Actor, Change, Part, WorkItem, canonical, ch
 from workdocket.ports import ReadTx, WriteTx
 from workdocket.registry import TypeEntry
 from workdocket.service import hooks, view
-from workdocket.service.claim import Nothing, Wanted, hand_out
+from workdocket.service.claim import Nothing, Wanted, hand_out, may_hand_out
 from workdocket.service.desk import Answer, Call, Desk, must_find_item, must_find_order, written
 
 STOPPED = ("cancelled", "rejected", "dead_lettered")
@@ -55,7 +55,14 @@ class Worker:
             left = deadline - time.monotonic()
             if answer["items"] or left <= 0:
                 return answer
-            await self._desk.store.wait(tick, min(left, max(answer["retry_after_seconds"], 0.05)))
+            await self._news(tick, wanted, min(deadline, time.monotonic() + answer["retry_after_seconds"]))
+
+    async def _news(self, tick: int, wanted: Wanted, deadline: float) -> None:
+        """Until there may be something to hand out, or the time is over; those who wait only read meanwhile."""
+        while (left := deadline - time.monotonic()) > 0:
+            tick = await self._desk.store.wait(tick, left)
+            if await self._desk.store.read(lambda tx: may_hand_out(self._desk, tx, wanted)):
+                return
 
     def _checkout(self, tx: WriteTx, actor: Actor, wanted: Wanted) -> Answer:
         if wanted.type is not None:

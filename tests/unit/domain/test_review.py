@@ -24,11 +24,11 @@ from tests.unit.domain.build import (
     order,
 )
 from workdocket.domain.decide import approve, auto_deferred, reject
-from workdocket.domain.decide.review import Shown, votes_of
+from workdocket.domain.decide.review import votes_of
 from workdocket.domain.errors import Finding, WorkError
 from workdocket.domain.model import SYSTEM, Actor, Approval, Change, Decision, Effect, WorkOrder, iso
 
-SHOWN = Shown("d1", "p1")
+DIGEST = "d1"
 WHY: dict[str, Any] = {"code": "rejected", "message": "too long"}
 
 
@@ -42,7 +42,7 @@ def say_yes(
     **given: Any,
 ) -> Change:
     policy = replace(POLICY, approval=approval, quorum=quorum)
-    asked: dict[str, Any] = {"shown": SHOWN, "findings": [], "workers": frozenset({"ada"}), "comment": None}
+    asked: dict[str, Any] = {"digest": DIGEST, "findings": [], "workers": frozenset({"ada"}), "comment": None}
     return approve(target, actor, NOW, policy=policy, earlier=earlier, **{**asked, **given})
 
 
@@ -60,9 +60,7 @@ def test_an_approval_accepts_every_item_and_sets_the_apply_off():
     approved = change.orders[0]
     assert approved.state == "approved"
     assert [one.state for one in change.items] == ["accepted", "accepted"]
-    assert change.effects == (
-        Effect(f"WO-1:apply:{approved.version}", "apply", "WO-1", NOW, {"digest": "d1", "preview": "p1"}),
-    )
+    assert change.effects == (Effect(f"WO-1:apply:{approved.version}", "apply", "WO-1", NOW, {"digest": "d1"}),)
     assert names(change) == ["decision.recorded", "order.approved", "item.accepted", "item.accepted"]
 
 

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from tests.unit.domain.build import ADA, BOB, NOW, POLICY, RITA, ROY, SECOND, TTL, WRONG, Book, work
 from workdocket.domain import decide
 from workdocket.domain.decide.hold import holds
-from workdocket.domain.decide.review import Shown
 from workdocket.domain.diff import Diff
 from workdocket.domain.errors import WorkError
 from workdocket.domain.events import EVENTS
@@ -119,7 +118,7 @@ class Walk:
                 self.chance.choice([RITA, ROY]),
                 self.now,
                 policy=self.policy,
-                shown=Shown(digest, None),
+                digest=digest,
                 findings=[],
                 workers=frozenset(),
                 earlier=earlier,

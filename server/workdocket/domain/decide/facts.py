@@ -13,7 +13,8 @@ class Facts:
     """An item at work, its order, and what else its commands touch.
 
     ``others`` are the states of the order's other items, ``dependents`` the items that name this one in ``after``,
-    ``past`` the lease that the presented token belonged to, live or not, ``kept`` the keys of late results.
+    ``past`` the lease that the presented token belonged to, live or not, ``kept`` the keys of late results,
+    ``full`` the limit that leaves no room for an expired lease to be taken back.
     """
 
     order: WorkOrder
@@ -25,6 +26,7 @@ class Facts:
     dependents: tuple[WorkItem, ...] = ()
     past: Lease | None = None
     kept: frozenset[str] = frozenset()
+    full: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from workdocket.domain.decide.facts import Facts, Work
-from workdocket.domain.decide.hold import end_lease, hold, overdue, start, take
+from workdocket.domain.decide.hold import end_lease, hold, keep, overdue, start, take
 from workdocket.domain.draft import Draft
 from workdocket.domain.errors import Finding, WorkError
 from workdocket.domain.model import Change, Effect, Part, Submission
@@ -39,7 +39,7 @@ def take_part(
     Refused ones have a limit of their own: they must neither fill the database nor use up the room of good ones.
     """
     draft = Draft(facts.now, facts.actor)
-    item = hold(draft, facts, token)
+    item = keep(draft, facts, token)
     good = {(part.key, part.seq): part for part in present if part.status == "validated"}
     if (key, seq) not in good and len(good) >= facts.policy.max_parts:
         raise WorkError(

@@ -44,14 +44,14 @@ def heartbeat(facts: Facts, token: str, progress: float | None, note: str | None
     draft = Draft(facts.now, facts.actor)
     told = {"progress": progress, "note": note or None}
     news = {name: value for name, value in told.items() if value is not None}
-    start(draft, facts, hold(draft, facts, token, heartbeat_at=facts.now, **news))
+    start(draft, facts, keep(draft, facts, token, heartbeat_at=facts.now, **news))
     return draft.change()
 
 
 def renew(facts: Facts, token: str) -> Change:
     """The lease renewed by a call that changes nothing else."""
     draft = Draft(facts.now, facts.actor)
-    item = hold(draft, facts, token)
+    item = keep(draft, facts, token)
     draft.settle(facts.order, {*facts.others, item.state})
     return draft.change()
 
@@ -92,6 +92,19 @@ def expire(facts: Facts) -> Change:
     item = overdue(draft, facts)
     draft.settle(facts.order, {*facts.others, item.state})
     return draft.change()
+
+
+def keep(draft: Draft, facts: Facts, token: str, **news: Any) -> WorkItem:
+    """As :func:`hold`, for calls after which the lease goes on: a lease that ran out is not taken back over a limit."""
+    item = hold(draft, facts, token, **news)
+    if facts.full is not None and facts.item.lease_over(facts.now):
+        raise WorkError(
+            "limit_exceeded",
+            f"the lease on {item.id} ran out, and {facts.full} leaves no room to take it back",
+            hint="Submit what you have, or finish another item first.",
+            limit=facts.full,
+        )
+    return item
 
 
 def hold(draft: Draft, facts: Facts, token: str, **news: Any) -> WorkItem:

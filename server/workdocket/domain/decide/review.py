@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
-from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any, Literal
 
@@ -14,21 +13,13 @@ from workdocket.domain.machine import ORDER, step
 from workdocket.domain.model import Actor, Change, Decision, Effect, Policy, WorkItem, WorkOrder, iso
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """What an approval is bound to: the digest of it all, and of the preview alone."""
-
-    digest: str
-    preview: str | None
-
-
 def approve(
     order: WorkOrder,
     actor: Actor,
     now: int,
     *,
     policy: Policy,
-    shown: Shown,
+    digest: str,
     findings: Sequence[Finding],
     workers: frozenset[str],
     earlier: Sequence[Decision],
@@ -41,16 +32,16 @@ def approve(
     if findings:
         raise WorkError("not_ready", f"{order.id} is not fit for approval", findings=findings)
     draft = Draft(now, actor)
-    decision = Decision(order.id, len(earlier) + 1, "approve", actor, now, shown.digest, comment)
+    decision = Decision(order.id, len(earlier) + 1, "approve", actor, now, digest, comment)
     _record(draft, decision, rule)
     if len(votes_of([*earlier, decision])) < policy.quorum:
         draft.keep_order(order)
         return draft.change()
-    approved = draft.move_order(order, "approve", data={"digest": shown.digest}, error=None)
+    approved = draft.move_order(order, "approve", data={"digest": digest}, error=None)
     for item in order.items:
         if item.state == "submitted":
             draft.move_item(item, "accept")
-    draft.effects.append(apply_effect(approved, now, shown))
+    draft.effects.append(apply_effect(approved, now, digest))
     return draft.change()
 
 
@@ -64,8 +55,8 @@ def auto_deferred(order: WorkOrder, effect: Effect, now: int, actor: Actor, find
     return draft.change()
 
 
-def apply_effect(order: WorkOrder, now: int, shown: Shown | None) -> Effect:
-    data = {} if shown is None else {"digest": shown.digest, "preview": shown.preview}
+def apply_effect(order: WorkOrder, now: int, digest: str | None) -> Effect:
+    data = {} if digest is None else {"digest": digest}
     return Effect(f"{order.id}:apply:{order.version}", "apply", order.id, now, data)
 
 
