@@ -409,3 +409,59 @@ async def test_a_repeat_under_the_next_lease_is_a_new_submission(home: House) ->
     refusal = await a.refused("submit", "invalid_result", **held(await a.take()), result=GOOD)
 
     assert found(refusal) == [("unchanged_since_rejection", "")]
+
+
+# somebody else's late result
+
+
+async def overtaken(home: House) -> tuple[Person, dict[str, Any], str]:
+    """B holds what A held before; A's result came late. B, the item, and the key of the late result."""
+    a, b = home.person("A"), home.person("B")
+    await a.propose()
+    former = await a.take()
+    home.clock.forward(601)
+    await b.take()
+    result = {"message": "by A", "verified": True}
+    await a.refused("submit", "lease_lost", **held(former), result=result, notes="found it", evidence=["log"])
+    seen = (await b.ok("get_item", item_id=former["id"]))["item"]
+    [lease] = (await b.ok("my_work"))["leases"]
+    return b, lease, seen["late_results"][0]["key"]
+
+
+@pytest.mark.scenario("late-result-kept")
+async def test_the_present_holder_adopts_a_late_result_by_its_key(home: House) -> None:
+    b, item, key = await overtaken(home)
+
+    answer = await b.ok("submit", **held(item), late_result=key)
+
+    assert answer["item"]["state"] == "submitted"
+    seen = (await b.ok("get_item", item_id=item["id"]))["item"]
+    assert (seen["result"]["message"], seen["notes"], seen["evidence"]) == ("by A", "found it", ["log"])
+
+
+@pytest.mark.scenario("late-result-kept")
+async def test_a_late_result_that_is_not_there_is_told_those_that_are(home: House) -> None:
+    b, item, key = await overtaken(home)
+
+    error = await b.refused("submit", "not_found", **held(item), late_result="1-late-0")
+
+    assert error["details"]["nearest"] == [key]
+
+
+async def test_a_submission_has_a_result_or_names_a_late_one(home: House) -> None:
+    b, item, key = await overtaken(home)
+
+    for given in ({}, {"late_result": key, "result": {}}):
+        error = await b.refused("submit", "invalid_request", **held(item), **given)
+        assert [finding["path"] for finding in error["details"]["findings"]] == ["/result"]
+
+
+@pytest.mark.scenario("fence-rises")
+async def test_a_late_result_is_adopted_under_the_live_lease_only(home: House) -> None:
+    b, item, key = await overtaken(home)
+    home.clock.forward(601)
+    await home.person("C").take()
+
+    await b.refused("submit", "lease_lost", **held(item), late_result=key)
+
+    assert len((await b.ok("get_item", item_id=item["id"]))["item"]["late_results"]) == 1

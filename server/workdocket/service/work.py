@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from workdocket.domain import decide
@@ -175,12 +175,15 @@ class Worker:
 
     # handing in
 
-    async def submit(self, call: Call, sent: HandIn, *, validate_only: bool) -> Answer:
+    async def submit(self, call: Call, sent: HandIn, *, late_result: str | None, validate_only: bool) -> Answer:
         earlier = None if validate_only else await self._desk.replay(call)
         if earlier is not None:
             return earlier
+        if late_result is not None:
+            sent = await self._desk.store.read(lambda tx: adopted(tx, sent, late_result))
         self._measure(sent, "result")
-        item = await self._desk.store.read(lambda tx: self._look(tx, sent, call.actor, late=not validate_only))
+        keep_late = late_result is None and not validate_only
+        item = await self._desk.store.read(lambda tx: self._look(tx, sent, call.actor, late=keep_late))
         findings = [] if item is None else await self._check_result(item, sent.value)
         if validate_only:
             if findings:
@@ -303,6 +306,16 @@ class Worker:
         item = must_find_item(tx, sent.item_id)
         order = must_find_order(tx, item.order_id)
         return {"item": view.state_of(item), "order": view.state_of(order), "next": _next_after(order.state, order.id)}
+
+
+def adopted(tx: ReadTx, sent: HandIn, key: str) -> HandIn:
+    """A late result in the hand of the present holder, with its evidence and notes where the call brings none."""
+    late = {one.key: one for one in tx.submissions(sent.item_id, kind="late")}
+    if key not in late:
+        raise WorkError("not_found", f"{sent.item_id} has no late result {key}", nearest=list(late)[-5:])
+    made = late[key]
+    evidence = made.evidence if sent.evidence is None else sent.evidence
+    return replace(sent, value=made.result, evidence=evidence, notes=sent.notes or made.notes)
 
 
 def copied(value: Any) -> Any:

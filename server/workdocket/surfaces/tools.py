@@ -185,8 +185,12 @@ async def heartbeat(app: App, caller: Caller, a: wire.Heartbeat) -> Answer:
 @tool("Submit a result", wire.Submit, WORKER, REPEATABLE, item=OBJECT, order=OBJECT, next=TEXT)
 async def submit(app: App, caller: Caller, a: wire.Submit) -> Answer:
     """Hand in the whole result; it is checked at once. invalid_result: mend all findings, submit again."""
+    if (a.result is None) == (a.late_result is None):
+        found = [Finding("required", "/result", "send a result, or name a late one, not both")]
+        raise WorkError("invalid_request", found[0].message, findings=found)
     sent = HandIn(a.item_id, a.lease_token, a.result, a.evidence, a.notes)
-    return await app.worker.submit(call(caller, "submit", a, a.lease_token), sent, validate_only=a.validate_only)
+    asked = call(caller, "submit", a, a.lease_token)
+    return await app.worker.submit(asked, sent, late_result=a.late_result, validate_only=a.validate_only)
 
 
 @tool("Submit a part", wire.SubmitPart, WORKER, REPEATABLE, part=OBJECT, parts=OBJECT, lease=OBJECT)

@@ -192,7 +192,8 @@ class Heartbeat(Held):
 
 
 class Submit(Held):
-    result: Annotated[Object, Field(description="As result_schema says.")]
+    result: Annotated[Object, Field(description="As result_schema says.")] | None = None
+    late_result: Annotated[str, Field(max_length=100, description="Or the key of a late result.")] | None = None
     evidence: Evidence | None = None
     notes: Notes | None = None
     validate_only: ValidateOnly = False
