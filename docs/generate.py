@@ -231,7 +231,8 @@ def settings() -> Iterator[str]:
 
         From the command line (`workdocket --set port=8080 …`), else the environment (`{PREFIX}PORT=8080`), else
         `{FILE}` in the working folder or one above it (`port = 8080`), else the default. A name that is not in this
-        table stops the start. Every number of seconds may have a fraction; a list is written as JSON or with commas between its names.
+        table stops the start. Every number of seconds may have a fraction; a list is written as JSON or with commas
+        between its names.
     """)
     yield from table(
         ["setting", "value", "default", "meaning"],
