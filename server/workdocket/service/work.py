@@ -92,14 +92,13 @@ class Worker:
         parts = tx.parts(item.id)
         former = tx.submission(item.id, item.result_key) if item.result_key and item.feedback else None
         late = tx.submissions(item.id, kind="late")
-        same = order.payload == item.input
         return view.present(
             id=item.id,
             order_id=item.order_id,
             type=item.type,
             key=item.key,
             input=item.input,
-            order_payload="the same as input" if same else view.cut(order.payload, OTHER_PAYLOAD),
+            order_payload=view.cut(order.payload, OTHER_PAYLOAD),
             meta=order.meta,
             instructions=entry.type.instructions,
             result_schema=entry.result.json_schema,
