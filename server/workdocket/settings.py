@@ -82,9 +82,6 @@ class Settings(BaseModel):
         60,
         description="How long work that a reviewer sent back is kept for the agent that did it.",
     )
-    longest_wait_seconds: Positive = Field(
-        86_400, description="How long a ready item may be passed over for others of higher priority."
-    )
     max_leases_per_agent: Limit = Field(None, description="Most items one agent may hold at a time. Default: no limit.")
     max_leases_per_type: Limit = Field(None, description="Most items of one type held at a time. Default: no limit.")
     max_attempts: Count = Field(3, description="How often an item is tried before it fails.")

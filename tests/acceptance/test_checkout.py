@@ -689,33 +689,3 @@ async def test_a_wait_is_over_as_soon_as_something_is_there(home: House) -> None
 
     async with asyncio.timeout(LIMIT):
         assert ids(await waiting) == [f"{order_id}.1"]
-
-
-# ageing
-
-
-@pytest.mark.scenario("hand-out-order")
-async def test_what_was_passed_over_for_too_long_is_handed_out_first(tmp_path: Path) -> None:
-    async with house(tmp_path, longest_wait_seconds=3600) as home:
-        a = home.person("A")
-        low = await a.propose(priority=1)
-        home.clock.forward(3599)
-        high = [await a.propose(priority=90) for _ in range(3)]
-
-        before = await a.take()
-        home.clock.forward(1)
-        after = await a.take()
-        rest = await a.take()
-
-        assert [item["order_id"] for item in (before, after, rest)] == [high[0], low, high[1]]
-
-
-@pytest.mark.scenario("hand-out-order")
-async def test_a_caller_that_asks_for_certain_items_gets_those(tmp_path: Path) -> None:
-    async with house(tmp_path, longest_wait_seconds=3600) as home:
-        a = home.person("A")
-        await a.propose(priority=1)
-        home.clock.forward(7200)
-        high = await a.propose(priority=90)
-
-        assert (await a.take(min_priority=50))["order_id"] == high

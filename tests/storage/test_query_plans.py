@@ -196,7 +196,6 @@ async def test_no_statement_of_checkout_heartbeat_submit_or_sweep_scans_a_table(
 
 
 EXPECTED = {
-    sql.PASSED_OVER: "items_passed_over (type=? AND changed_at<?)",
     sql.READY: "items_ready (type=? AND priority>?)",
     sql.READY_IN_ORDER: "items_ready (type=? AND priority=? AND order_number=?)",
     sql.PROMOTE_DUE: "items_due (type=? AND due_at>? AND due_at<?)",

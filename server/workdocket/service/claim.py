@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from workdocket.domain import decide
@@ -91,7 +91,7 @@ def _type_room(desk: Desk, tx: ReadTx, name: str, now: int, count: int) -> int:
 def _best(
     desk: Desk, tx: ReadTx, actor: Actor, wanted: Wanted, types: Sequence[str], count: int, now: int
 ) -> list[WorkItem]:
-    """What was kept for this caller first, then what waited too long, then by priority and age; within every limit."""
+    """What was kept for this caller first, then by priority, then by age; within every type's limit."""
     room = {name: _type_room(desk, tx, name, now, count) for name in types}
     kept = [item for item in tx.reserved(actor.session, wanted.filter, count) if room.get(item.type)]
     queued = [
@@ -103,20 +103,11 @@ def _best(
     ]
     queued.sort(key=lambda item: (-item.priority, item.created_at, _number(item)))
     chosen: dict[str, WorkItem] = {}
-    for item in [*kept, *_passed_over(desk, tx, wanted, room, now), *queued]:
+    for item in [*kept, *queued]:
         if len(chosen) < count and room[item.type] and item.id not in chosen:
             chosen[item.id] = item
             room[item.type] -= 1
     return list(chosen.values())
-
-
-def _passed_over(desk: Desk, tx: ReadTx, wanted: Wanted, room: Mapping[str, int], now: int) -> list[WorkItem]:
-    """Ready items that have waited longer than any should, longest first; not for who asks for certain ones."""
-    if wanted.filter != ItemFilter():
-        return []
-    since = now - round(desk.settings.longest_wait_seconds * 1000)
-    found = [item for name, left in room.items() if left for item in tx.passed_over(name, since, left)]
-    return sorted(found, key=lambda item: item.changed_at)
 
 
 def _number(item: WorkItem) -> tuple[int, int]:

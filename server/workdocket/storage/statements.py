@@ -156,10 +156,6 @@ READY = (
     f"{ITEM_WITH_LEASE} WHERE i.type = :type AND i.priority >= :min_priority AND {_READY}"
     " ORDER BY i.priority DESC, i.order_number, i.number LIMIT :limit + 0"
 )
-PASSED_OVER = (
-    f"{ITEM_WITH_LEASE} WHERE i.type = :type AND i.changed_at <= :since AND {_READY}"
-    " ORDER BY i.changed_at LIMIT :limit + 0"
-)
 _IN_ORDER = (
     "i.type = :type AND i.priority = (SELECT priority FROM orders WHERE id = :order_id)"
     " AND i.order_number = (SELECT number FROM orders WHERE id = :order_id) AND i.priority >= :min_priority"

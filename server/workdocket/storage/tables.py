@@ -209,9 +209,6 @@ class ReadTables:
             return self._items(sql.READY_IN_ORDER, order_id=wanted.order_id, type=type, min_priority=floor, limit=limit)
         return self._items(sql.READY, type=type, min_priority=floor, limit=limit)
 
-    def passed_over(self, type: str, since: int, limit: int) -> tuple[WorkItem, ...]:
-        return self._items(sql.PASSED_OVER, type=type, since=since, limit=limit)
-
     def reserved(self, session: str, wanted: ItemFilter, limit: int) -> tuple[WorkItem, ...]:
         floor = LOWEST_PRIORITY if wanted.min_priority is None else wanted.min_priority
         found = self._items(sql.RESERVED, session=session, min_priority=floor, limit=limit)

@@ -80,8 +80,6 @@ CREATE TABLE items (
 -- What checkout may hand out now: led by what it filters on, free of everything that is delayed or blocked.
 CREATE INDEX items_ready ON items (type, priority DESC, order_number, number)
     WHERE state = 'queued' AND due_at IS NULL AND waiting_for IS NULL;
-CREATE INDEX items_passed_over ON items (type, changed_at)
-    WHERE state = 'queued' AND due_at IS NULL AND waiting_for IS NULL;
 CREATE INDEX items_due ON items (type, due_at) WHERE state = 'queued' AND due_at IS NOT NULL;
 CREATE INDEX items_due_by_priority ON items (type, priority, due_at) WHERE state = 'queued' AND due_at IS NOT NULL;
 CREATE INDEX items_blocked ON items (type, priority DESC, order_number)
