@@ -700,16 +700,21 @@ async def test_a_checkout_waits_until_another_process_files_something(tmp_path: 
 # limits and expired leases
 
 
+async def one_expired_and_one_held(home: House, a: Person) -> tuple[dict[str, Any], dict[str, Any]]:
+    """As many leases as the limit of one allows, and one more that has run out."""
+    for _ in range(2):
+        await a.propose("test.free", {})
+    first = await a.take()
+    home.clock.forward(601)
+    return first, await a.take(order_id="WO-2")
+
+
 @pytest.mark.scenario("N15", "soft-expiry")
 @pytest.mark.parametrize("tool", ["heartbeat", "submit_part"])
 async def test_an_expired_lease_is_not_taken_back_over_a_limit(tmp_path: Path, tool: str) -> None:
     async with house(tmp_path, max_leases_per_agent=1) as home:
         a = home.person("A")
-        await a.propose("test.free", {})
-        await a.propose("test.free", {})
-        first = await a.take()
-        home.clock.forward(601)
-        second = await a.take(order_id="WO-2")
+        first, second = await one_expired_and_one_held(home, a)
         more = {"part_key": "one", "payload": {}} if tool == "submit_part" else {}
 
         error = await a.refused(tool, "limit_exceeded", **held(first), **more)
@@ -722,11 +727,7 @@ async def test_an_expired_lease_is_not_taken_back_over_a_limit(tmp_path: Path, t
 async def test_a_late_result_is_accepted_whatever_else_its_holder_holds(tmp_path: Path) -> None:
     async with house(tmp_path, max_leases_per_agent=1) as home:
         a = home.person("A")
-        await a.propose("test.free", {})
-        await a.propose("test.free", {})
-        first = await a.take()
-        home.clock.forward(601)
-        await a.take(order_id="WO-2")
+        first, _ = await one_expired_and_one_held(home, a)
 
         answer = await a.hand_in(first, {"done": True})
 

@@ -185,14 +185,19 @@ async def _show_trail(planner: Player, order_id: str) -> None:
 
 
 def _sum_up(target: Path, story: Story, crew: Sequence[Player], began: float, ready: float, done: float) -> int:
-    with closing(sqlite3.connect(target)) as connection:
-        total = connection.execute("SELECT COUNT(*) FROM airports").fetchone()[0]
-        sample = connection.execute("SELECT iata, name, city, country FROM airports ORDER BY iata LIMIT 3").fetchall()
+    there = _in_target(target)
+    total = len(there)
     say("\nin the target database now")
-    rows("", ("iata", "name", "city", "country"), sample)
+    rows("", ("iata", "name", "city", "country"), there[:3])
     share = ", ".join(f"{agent.name} {story.worked.get(agent.name, 0)}" for agent in crew)
     calls = sum(agent.calls for agent in crew)
     out.print(f"{total} rows, every one verified, reviewed and applied once")
     out.print(f"batches handed in: {share}")
     out.print(f"{ready - began:.1f} s to start the servers, {done - ready:.1f} s of work, {calls} agent calls")
     return 0 if total == len(airports()) else 1
+
+
+def _in_target(target: Path) -> list[Any]:
+    """The rows as any program finds them: the target is the user's database, not where workdocket keeps its work."""
+    with closing(sqlite3.connect(target)) as connection:
+        return connection.execute("SELECT iata, name, city, country FROM airports ORDER BY iata").fetchall()
