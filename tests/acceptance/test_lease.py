@@ -769,3 +769,18 @@ async def test_one_of_those_who_wait_gets_what_is_released(tmp_path: Path) -> No
         assert [event["event"] for event in (await a.events())[written:]][:3] == [
             "item.released", "order.queued", "item.leased",
         ]  # fmt: skip
+
+
+@pytest.mark.scenario("checkout-waits", "rework-memory")
+async def test_the_former_holder_who_waits_is_woken_by_the_rework(home: House) -> None:
+    a, reviewer = home.person("A"), home.person("reviewer")
+    order_id = await a.propose()
+    await a.hand_in(await a.take())
+    waiting = asyncio.create_task(a.ok("checkout", wait_seconds=50))
+    await asyncio.sleep(0)
+
+    await reviewer.ok("reject", order_id=order_id, errors=[{"message": "again"}], rework=True)
+
+    async with asyncio.timeout(LIMIT):
+        [item] = (await waiting)["items"]
+    assert item["feedback"][0]["message"] == "again"

@@ -131,8 +131,10 @@ def _facts(desk: Desk, tx: ReadTx, item: WorkItem, actor: Actor) -> Facts:
     )
 
 
-def may_hand_out(desk: Desk, tx: ReadTx, wanted: Wanted) -> bool:
-    """Whether a checkout could find something; limits and who is asking are not looked at."""
+def may_hand_out(desk: Desk, tx: ReadTx, actor: Actor, wanted: Wanted) -> bool:
+    """Whether a checkout could find something; limits are not looked at."""
+    if tx.reserved(actor.session, wanted.filter, 1):
+        return True
     backlog, now = tx.backlog(_types(desk, tx, wanted), wanted.filter), desk.clock.now()
     times = (backlog.next_due, backlog.next_expiry)
     return backlog.ready or any(at is not None and at <= now for at in times)

@@ -24,7 +24,7 @@ log = logging.getLogger("workdocket.service")
 
 TRIES = 3
 
-KEYLESS = frozenset({"checkout", "heartbeat"})
+KEYLESS = frozenset({"checkout", "heartbeat", "requeue", "dead_letter"})
 """Calls whose repeat does no harm, so that no setting demands a key of them."""
 
 

@@ -55,13 +55,13 @@ class Worker:
             left = deadline - time.monotonic()
             if answer["items"] or left <= 0:
                 return answer
-            await self._news(tick, wanted, min(deadline, time.monotonic() + answer["retry_after_seconds"]))
+            await self._news(tick, call.actor, wanted, min(deadline, time.monotonic() + answer["retry_after_seconds"]))
 
-    async def _news(self, tick: int, wanted: Wanted, deadline: float) -> None:
+    async def _news(self, tick: int, actor: Actor, wanted: Wanted, deadline: float) -> None:
         """Until there may be something to hand out, or the time is over; those who wait only read meanwhile."""
         while (left := deadline - time.monotonic()) > 0:
             tick = await self._desk.store.wait(tick, left)
-            if await self._desk.store.read(lambda tx: may_hand_out(self._desk, tx, wanted)):
+            if await self._desk.store.read(lambda tx: may_hand_out(self._desk, tx, actor, wanted)):
                 return
 
     def _checkout(self, tx: WriteTx, actor: Actor, wanted: Wanted) -> Answer:
