@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -60,6 +60,9 @@ class OrderType:
     Hooks may be ``def`` or ``async def``. ``plan``, ``required_parts`` and ``assemble`` are pure: no I/O, no clock.
     The checks and ``preview`` may read the world but never write it, and may run more than once. ``apply`` alone
     writes, may be run again after a crash with the same ``ctx.idempotency_key``, and must then have one effect.
+    ``concurrency_key`` is a JSON Pointer into the payload: items with the same value there share ``max_leases_per_key``
+    and take turns with those of other values. ``skills`` are what a caller must state at checkout to get an item. Both
+    hold for every item whose ``ItemSpec`` says nothing else.
     No hook ever runs while a database transaction of workdocket is open. Raise :class:`workdocket.Refused` to say no
     with findings; any other exception is reported as ``internal`` and its text goes to the log.
     """
@@ -82,6 +85,9 @@ class OrderType:
     max_attempts: ClassVar[int | None] = None
     backoff_seconds: ClassVar[float | None] = None
     max_leases: ClassVar[int | None] = None
+    max_leases_per_key: ClassVar[int | None] = None
+    concurrency_key: ClassVar[str | None] = None
+    skills: ClassVar[Sequence[str]] = ()
     apply_attempts: ClassVar[int | None] = None
 
     def plan(self, order: WorkOrder) -> list[ItemSpec] | Awaitable[list[ItemSpec]]:

@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -35,6 +35,7 @@ Types = list[type[OrderType]]
 GROUP = "workdocket.order_types"
 PLUGINS = "workdocket_plugins"
 LONGEST_NAME = 120
+LONGEST_SKILL = 60
 
 
 class BrokenType(Exception):
@@ -161,6 +162,16 @@ def _name(value: Any) -> bool:
     return isinstance(value, str) and len(value) <= LONGEST_NAME and re.fullmatch(words, value) is not None
 
 
+def _pointer(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith("/")
+
+
+def skill_names(value: Any) -> bool:
+    """Whether it is a list of skills: short texts."""
+    listed = isinstance(value, Collection) and not isinstance(value, str | Mapping)
+    return listed and all(isinstance(one, str) and 0 < len(one) <= LONGEST_SKILL for one in value)
+
+
 def _or_none(test: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: value is None or test(value)
 
@@ -178,6 +189,9 @@ RULES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("backoff_seconds", _or_none(_no_less_than_zero), "a number from 0, or None"),
     ("max_attempts", _or_none(_whole), "a whole number from 1, or None"),
     ("max_leases", _or_none(_whole), "a whole number from 1, or None"),
+    ("max_leases_per_key", _or_none(_whole), "a whole number from 1, or None"),
+    ("concurrency_key", _or_none(_pointer), "a JSON Pointer into the payload, such as '/tenant', or None"),
+    ("skills", skill_names, f"a list of texts of 1 to {LONGEST_SKILL} characters"),
     ("apply_attempts", _or_none(_whole), "a whole number from 1, or None"),
     ("parts", lambda value: isinstance(value, Mapping), "a dict of PartSpec"),
 )

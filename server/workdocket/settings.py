@@ -84,6 +84,13 @@ class Settings(BaseModel):
     )
     max_leases_per_agent: Limit = Field(None, description="Most items one agent may hold at a time. Default: no limit.")
     max_leases_per_type: Limit = Field(None, description="Most items of one type held at a time. Default: no limit.")
+    max_leases_per_key: Limit = Field(
+        None, description="Most items held at a time that share a type and a concurrency key. Default: no limit."
+    )
+    longest_wait_seconds: Annotated[Positive | None, BeforeValidator(_none)] = Field(
+        86_400,
+        description="How long a ready item may be passed over for its low priority; then it goes first.",
+    )
     max_attempts: Count = Field(3, description="How often an item is tried before it fails.")
     backoff_seconds: PositiveOrZero = Field(
         60, description="Pause after the first failed attempt; it doubles each time."

@@ -159,7 +159,9 @@ WORK: dict[str, Step] = {
 
 async def asked_of(folder: Path, name: str) -> Watch:
     watch = Watch()
-    async with watched_house(folder, watch, max_leases_per_agent=100, max_leases_per_type=100) as opened:
+    async with watched_house(
+        folder, watch, max_leases_per_agent=100, max_leases_per_type=100, max_leases_per_key=100
+    ) as opened:
         with watch.watching():
             await WORK[name](opened, opened.person("agent"))
     return watch
@@ -196,8 +198,14 @@ async def test_no_statement_of_checkout_heartbeat_submit_or_sweep_scans_a_table(
 
 
 EXPECTED = {
-    sql.READY: "items_ready (type=? AND priority>?)",
-    sql.READY_IN_ORDER: "items_ready (type=? AND priority=? AND order_number=?)",
+    sql.SKILLS_AFTER[""]: "items_ready (type=? AND rank=? AND skills>?)",
+    sql.SKILLS_AFTER["order_id"]: "items_ready_in_order (order_number=? AND rank=? AND skills>?)",
+    sql.RANK_AFTER[""]: "items_ready (type=? AND rank>? AND rank<?)",
+    sql.RANK_AFTER["order_id"]: "items_ready_in_order (order_number=? AND rank>? AND rank<?)",
+    sql.KEY_AFTER[""]: "items_ready (type=? AND rank=? AND skills=? AND concurrency_key>?)",
+    sql.FULL_KEYS: "items_held_by_type (type=? AND lease_expires_at>?)",
+    sql.PROMOTE_OVERLONG: "items_growing_old (ready_at<?)",
+    sql.TURNS: "PRIMARY KEY (type=?)",
     sql.PROMOTE_DUE: "items_due (type=? AND due_at>? AND due_at<?)",
     sql.OVERDUE: "items_overdue (lease_expires_at>? AND lease_expires_at<?)",
     sql.RESERVED: "items_reserved (reserved_for=?",

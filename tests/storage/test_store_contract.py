@@ -15,6 +15,7 @@ from tests.support.harness import LIMIT
 from workdocket.domain import decide
 from workdocket.domain.errors import Finding
 from workdocket.domain.model import (
+    BEFORE_ALL,
     Actor,
     Change,
     Decision,
@@ -29,7 +30,7 @@ from workdocket.domain.model import (
     WorkOrder,
     chained,
 )
-from workdocket.ports import EventQuery, ItemFilter, Moved, OrderQuery, ReadTx, WriteTx
+from workdocket.ports import EventQuery, ItemFilter, Line, Moved, OrderQuery, ReadTx, WriteTx
 from workdocket.storage.engine import dbapi
 from workdocket.storage.sqlite import SqliteStore
 from workdocket.storage.tables import ReadTables, WriteTables
@@ -312,28 +313,82 @@ async def test_of_an_unknown_thing_there_is_nothing(store: RealStore, name: str)
 # the queue
 
 
-async def ready(store: RealStore, limit: int = 10, type: str = "test", **wanted: Any) -> list[str]:
-    found = await store.read(lambda tx: tx.ready(type, ItemFilter(**wanted), limit))
-    return [item.id for item in found]
+async def heads(store: RealStore, **wanted: Any) -> list[str]:
+    """The first item of each group of a line, the groups in order."""
+
+    def body(tx: ReadTx) -> list[str]:
+        line, found = Line(**{"type": "test", **wanted}), []
+        head = tx.rank_after(line, BEFORE_ALL)
+        while head is not None:
+            found.append(head.id)
+            head = tx.skills_after(line, head) or tx.rank_after(line, head.rank)
+        return found
+
+    return await store.read(body)
 
 
 @pytest.mark.scenario("hand-out-order")
-async def test_ready_gives_the_highest_priority_first_then_the_oldest(store: RealStore) -> None:
+async def test_a_line_has_a_group_for_each_rank_and_set_of_skills_with_the_oldest_first(store: RealStore) -> None:
     def body(tx: WriteTx) -> None:
-        filed(tx, ItemSpec(1), ItemSpec(2), priority=10)
+        filed(tx, ItemSpec(1), ItemSpec(2, skills=["sql"]), priority=10)
         filed(tx, priority=90)
         filed(tx, priority=10)
         filed(tx, priority=99, type="other")
 
     await store.write(body)
 
-    assert await ready(store) == ["WO-2.1", "WO-1.1", "WO-1.2", "WO-3.1"]
-    assert await ready(store, limit=2) == ["WO-2.1", "WO-1.1"]
-    assert await ready(store, min_priority=50) == ["WO-2.1"]
-    assert await ready(store, order_id="WO-1") == ["WO-1.1", "WO-1.2"]
-    assert await ready(store, order_id="WO-1", min_priority=50) == []
-    assert await ready(store, order_id="WO-1", type="other") == []
-    assert await ready(store, item_id="WO-1.2") == ["WO-1.2"]
+    assert await heads(store) == ["WO-2.1", "WO-1.2", "WO-1.1"]
+    assert await heads(store, min_priority=50) == ["WO-2.1"]
+    assert await heads(store, order_id="WO-1") == ["WO-1.2", "WO-1.1"]
+    assert await heads(store, order_id="WO-1", min_priority=50) == []
+    assert await heads(store, type="nobody's") == []
+
+
+@pytest.mark.scenario("fair-shares")
+async def test_the_keys_of_a_group_follow_each_other_and_a_turn_is_remembered(store: RealStore) -> None:
+    # given
+    def body(tx: WriteTx) -> None:
+        filed(tx, ItemSpec(1, concurrency_key="b"), ItemSpec(2, concurrency_key="b"), ItemSpec(3, concurrency_key="a"))
+        filed(tx, ItemSpec(1), priority=7)
+
+    await store.write(body)
+
+    # when
+    def look(tx: WriteTx) -> tuple[Any, ...]:
+        line = Line("test", min_priority=0)
+        first = the(tx.rank_after(line, the(tx.rank_after(line, BEFORE_ALL)).rank))
+        tx.take_turn(first)
+        tx.take_turn(the(tx.key_after(line, first, "a")))
+        last = tx.key_after(line, first, "b")
+        return first.id, the(tx.key_after(line, first, "a")).id, last, tx.turns("test"), tx.turns("other")
+
+    first, second, last, turns, none = await store.write(look)
+
+    # then
+    assert (first, second, last) == ("WO-1.3", "WO-1.1", None)
+    assert {group: turn.concurrency_key for group, turn in turns.items()} == {(100, ()): "b"}
+    assert none == {}
+
+
+@pytest.mark.scenario("ageing")
+async def test_what_is_promoted_for_its_age_comes_before_every_rank(store: RealStore) -> None:
+    # given
+    def body(tx: WriteTx) -> None:
+        filed(tx, priority=1)
+        filed(tx, priority=90)
+        filed(tx, priority=1, not_before=NOW + 1)
+
+    await store.write(body)
+
+    # when
+    none = await store.write(lambda tx: tx.promote_overlong(NOW, 10))
+    both = await store.write(lambda tx: tx.promote_overlong(NOW + 2, 10))
+    again = await store.write(lambda tx: tx.promote_overlong(NOW + 2, 10))
+
+    # then
+    assert (none, both, again) == (0, 2, 0)
+    assert await heads(store) == ["WO-1.1"]
+    assert await heads(store, min_priority=50) == ["WO-2.1"]
 
 
 @pytest.mark.scenario("dependencies", "not-before")
@@ -345,7 +400,7 @@ async def test_what_waits_or_is_delayed_is_not_ready_until_it_is_promoted_or_fre
         filed(tx, needed=("WO-1",))
 
     await store.write(body)
-    assert await ready(store) == ["WO-1.1"]
+    assert await heads(store) == ["WO-1.1"]
 
     # when
     early = await store.write(lambda tx: tx.promote_due("test", NOW, 10))
@@ -353,7 +408,8 @@ async def test_what_waits_or_is_delayed_is_not_ready_until_it_is_promoted_or_fre
 
     # then
     assert (early, late) == (0, 1)
-    assert await ready(store) == ["WO-1.1", "WO-2.1"]
+    assert await heads(store, order_id="WO-2") == ["WO-2.1"]
+    assert await heads(store, order_id="WO-3") == []
     first = the(await store.read(lambda tx: tx.item("WO-1.1")))
     assert [item.id for item in await store.read(lambda tx: tx.dependents(first))] == ["WO-1.2"]
     assert [item.id for item in await store.read(lambda tx: tx.waiting_for_order("WO-1"))] == ["WO-3.1"]
@@ -372,20 +428,20 @@ async def test_the_backlog_has_a_witness_of_each_reason_within_its_filter(store:
 
     await store.write(body)
 
-    async def seen(**wanted: Any) -> tuple[bool, int | None, bool, int | None]:
+    async def seen(**wanted: Any) -> tuple[int | None, bool, int | None]:
         found = await store.read(lambda tx: tx.backlog(["other", "test"], ItemFilter(**wanted)))
         due = None if found.next_due is None else found.next_due - NOW
-        return found.ready, due, found.blocked, None if found.next_expiry is None else found.next_expiry - NOW
+        return due, found.blocked, None if found.next_expiry is None else found.next_expiry - NOW
 
     # then
-    assert await seen() == (False, 700, True, 300)
-    assert await seen(min_priority=20) == (False, 800, True, 300)
-    assert await seen(min_priority=30) == (False, 800, False, None)
-    assert await seen(min_priority=31) == (False, None, False, None)
-    assert await seen(order_id="WO-2") == (False, 900, False, None)
-    assert await seen(order_id="WO-2", min_priority=30) == (False, None, False, None)
-    assert await seen(order_id="WO-4") == (False, None, True, None)
-    assert await seen(item_id="WO-5.1") == (False, None, False, 300)
+    assert await seen() == (700, True, 300)
+    assert await seen(min_priority=20) == (800, True, 300)
+    assert await seen(min_priority=30) == (800, False, None)
+    assert await seen(min_priority=31) == (None, False, None)
+    assert await seen(order_id="WO-2") == (900, False, None)
+    assert await seen(order_id="WO-2", min_priority=30) == (None, False, None)
+    assert await seen(order_id="WO-4") == (None, True, None)
+    assert await seen(item_id="WO-5.1") == (None, False, 300)
 
 
 async def test_overdue_are_the_live_leases_that_ran_out_oldest_first(store: RealStore) -> None:
@@ -397,7 +453,7 @@ async def test_overdue_are_the_live_leases_that_ran_out_oldest_first(store: Real
     await store.write(body)
 
     overdue = await store.read(lambda tx: tx.overdue(NOW + 300, 10))
-    live = await store.read(lambda tx: (tx.live_leases(now=NOW + 300, session="ann-1"), len(tx.held_by("ann"))))
+    live = await store.read(lambda tx: (tx.leases_of_session("ann-1", NOW + 300), len(tx.held_by("ann"))))
     assert [item.id for item in overdue] == ["WO-2.1", "WO-1.1"]
     assert live == (1, 3)
 

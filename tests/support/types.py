@@ -161,6 +161,28 @@ class Solo(Batch):
     max_leases = 1
 
 
+class Tenant(OrderType):
+    """As many items as the payload says, which take turns with those of other tenants."""
+
+    name = "test.tenant"
+    payload = {"type": "object", "properties": {"tenant": {}, "items": {"type": "integer"}}}
+    concurrency_key = "/tenant"
+    max_leases_per_key = 2
+
+    def plan(self, order: WorkOrder) -> list[ItemSpec]:
+        return [ItemSpec({"n": n}) for n in range(order.payload.get("items", 1))]
+
+    def apply(self, order: WorkOrder, ctx: ApplyContext) -> Diff:
+        return Diff.between(None, len(order.items))
+
+
+class Skilled(Echo):
+    """Only for those who can do SQL."""
+
+    name = "test.skilled"
+    skills = ("sql",)
+
+
 class FourEyes(Echo):
     name = "test.four_eyes"
     approval = "four_eyes"

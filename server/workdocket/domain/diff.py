@@ -67,6 +67,19 @@ def pointer(parent: str, key: str | int) -> str:
     return f"{parent}/{str(key).replace('~', '~0').replace('/', '~1')}"
 
 
+def found_at(value: Any, path: str) -> Any:
+    """What JSON has at a JSON Pointer; ``None`` where there is nothing."""
+    for token in path.split("/")[1:]:
+        key = token.replace("~1", "/").replace("~0", "~")
+        if isinstance(value, dict):
+            value = value.get(key)
+        elif isinstance(value, list) and key.isdecimal() and int(key) < len(value):
+            value = value[int(key)]
+        else:
+            return None
+    return value
+
+
 def _walk(before: Any, after: Any, path: str) -> Iterator[FieldChange]:
     if isinstance(before, dict) and isinstance(after, dict):
         yield from _walk_keys(before, after, path)

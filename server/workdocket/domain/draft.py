@@ -41,7 +41,7 @@ class Draft:
     def keep_item(self, item: WorkItem, **changes: Any) -> WorkItem:
         """``item`` with changes that are no change of state, so without an event."""
         version = item.version if item.id in self.items else item.version + 1
-        kept = replace(item, version=version, **changes)
+        kept = replace(item, version=version, **changes).lined_up(self.now)
         self.items[item.id] = kept
         return kept
 

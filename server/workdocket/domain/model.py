@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -28,15 +28,33 @@ class Actor:
 
 SYSTEM = Actor("system", "workdocket", "workdocket")
 
+HIGHEST_PRIORITY = 100
+LOWEST = HIGHEST_PRIORITY
+OVERLONG = -1
+"""The rank of what has waited for too long: before every priority."""
+BEFORE_ALL = -2
+"""Before every rank: where a walk along a line begins."""
+
+
+def rank_of(priority: int) -> int:
+    """From 0 for the highest priority to 100 for the lowest."""
+    return HIGHEST_PRIORITY - priority
+
 
 @dataclass(frozen=True, slots=True)
 class ItemSpec:
-    """One planned item. ``after`` names the keys of items that must be submitted before this one is handed out."""
+    """One planned item. ``after`` names the keys of items that must be submitted before this one is handed out.
+
+    ``skills`` are what a caller must state at checkout to get it, ``concurrency_key`` is what it shares a limit and a
+    place in the rotation with. ``None`` takes what the order type says.
+    """
 
     input: Any
     key: str | None = None
     after: Sequence[str] = ()
     max_attempts: int | None = None
+    skills: Sequence[str] | None = None
+    concurrency_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +81,11 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class WorkItem:
-    """What one agent leases. ``result`` is filled in where a hook or a view needs it."""
+    """What one agent leases. ``result`` is filled in where a hook or a view needs it.
+
+    ``ready_at`` is since when it can be handed out, ``None`` while it can't. Those of the lowest ``rank`` go first:
+    it follows from the priority, until waiting too long makes it :data:`OVERLONG`.
+    """
 
     id: str
     order_id: str
@@ -80,6 +102,10 @@ class WorkItem:
     after: tuple[str, ...] = ()
     waiting_for: tuple[str, ...] = ()
     due_at: int | None = None
+    ready_at: int | None = None
+    rank: int = LOWEST
+    skills: tuple[str, ...] = ()
+    concurrency_key: str = ""
     attempts: int = 0
     fence: int = 0
     lease: Lease | None = None
@@ -89,6 +115,13 @@ class WorkItem:
     reserved_for: str | None = None
     error: dict[str, Any] | None = None
     result: Any = None
+
+    def lined_up(self, now: int) -> WorkItem:
+        """In the line of those that can be handed out, or out of it, as state, time and needs call for."""
+        ready = self.state == "queued" and self.due_at is None and not self.waiting_for
+        if ready == (self.ready_at is not None):
+            return self
+        return replace(self, ready_at=now if ready else None, rank=rank_of(self.priority))
 
     def lease_over(self, now: int) -> bool:
         """Whether the latest lease, if any, has run out or was ended."""
@@ -242,6 +275,7 @@ class Policy:
     approval: Approval = "manual"
     quorum: int = 1
     max_leases: int | None = None
+    max_leases_per_key: int | None = None
     has_after_apply: bool = False
 
     def backoff_after(self, attempts: int, jitter: float) -> int:

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from workdocket.domain import decide
 from workdocket.domain.decide import Facts
-from workdocket.domain.model import SYSTEM, Actor, WorkItem
-from workdocket.ports import Backlog, ItemFilter, ReadTx, WriteTx
+from workdocket.domain.model import BEFORE_ALL, SYSTEM, Actor, WorkItem
+from workdocket.ports import Backlog, ItemFilter, Line, ReadTx, Turn, WriteTx
+from workdocket.service import limit
 from workdocket.service.desk import Desk, must_find_order
 
 OVERDUE_AT_ONCE = 200
-DUE_AT_ONCE = 500
+PROMOTED_AT_ONCE = 500
+KEPT_LOOKED_AT = 50
 ASK_AGAIN_MS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a checkout asks for; no type means every registered one."""
+    """What a checkout asks for; no type means every registered one. ``skills`` are what the caller can do."""
 
     type: str | None = None
     order_id: str | None = None
     item_id: str | None = None
     min_priority: int | None = None
     count: int = 1
+    skills: frozenset[str] = frozenset()
 
     @property
     def filter(self) -> ItemFilter:
@@ -32,7 +35,7 @@ class Wanted:
 
     @property
     def filtered(self) -> bool:
-        return replace(self, count=1) != Wanted()
+        return replace(self, count=1, skills=frozenset()) != Wanted()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +58,177 @@ def expire_overdue(desk: Desk, tx: WriteTx, limit: int = OVERDUE_AT_ONCE) -> int
 def hand_out(desk: Desk, tx: WriteTx, actor: Actor, wanted: Wanted) -> list[WorkItem] | Nothing:
     """Up to ``wanted.count`` items under new leases for ``actor``, best first."""
     expire_overdue(desk, tx)
-    now = desk.clock.now()
-    types = _types(desk, tx, wanted)
-    for name in types:
-        tx.promote_due(name, now, DUE_AT_ONCE)
-    room = _room(desk, tx, actor, now)
-    if room is not None and room <= 0:
-        limit = desk.settings.max_leases_per_agent
-        return Nothing("agent_limit", ASK_AGAIN_MS, f"you hold {limit} leases, as many as an agent may")
-    count = wanted.count if room is None else min(wanted.count, room)
-    chosen = _best(desk, tx, actor, wanted, types, count, now)
-    if not chosen:
-        return why_nothing(desk, tx, wanted, types, now)
-    return [_lease(desk, tx, item, actor) for item in chosen]
+    claim = Claim(desk, tx, actor, wanted)
+    _promote(desk, tx, claim)
+    room = claim.room()
+    got: list[WorkItem] = []
+    while len(got) < min(wanted.count, room) and (item := claim.next()):
+        tx.take_turn(item)
+        got.append(_lease(desk, tx, item, actor))
+    return got or claim.nothing()
+
+
+def may_hand_out(desk: Desk, tx: ReadTx, actor: Actor, wanted: Wanted) -> bool:
+    """Whether a checkout would find something, or first has to see what time has changed."""
+    claim = Claim(desk, tx, actor, wanted)
+    backlog = tx.backlog(claim.types, wanted.filter)
+    if any(at is not None and at <= claim.now for at in (backlog.next_due, backlog.next_expiry)):
+        return True
+    return claim.room() > 0 and claim.next() is not None
+
+
+def _promote(desk: Desk, tx: WriteTx, claim: Claim) -> None:
+    """What became due joins its line; what has waited for too long goes to the front."""
+    for name in claim.types:
+        tx.promote_due(name, claim.now, PROMOTED_AT_ONCE)
+    longest = desk.settings.longest_wait_seconds
+    if longest is not None:
+        tx.promote_overlong(claim.now - round(longest * 1000), PROMOTED_AT_ONCE)
+
+
+class Claim:
+    """One caller's claim in one transaction: what it may have next, and what stood in the way of the rest."""
+
+    def __init__(self, desk: Desk, tx: ReadTx, actor: Actor, wanted: Wanted) -> None:
+        self.now = desk.clock.now()
+        self.types = _types(desk, tx, wanted)
+        self._desk, self._tx, self._actor, self._wanted = desk, tx, actor, wanted
+        self._met: set[str] = set()
+        self._asked: set[str] = set()
+
+    def room(self) -> int:
+        """How many items the caller's own limit leaves room for, as far as it asks."""
+        room = limit.agent_room(self._desk.settings, self._tx, self._actor.session, self.now)
+        if room is not None and room <= 0:
+            self._met.add("agent_limit")
+        return self._wanted.count if room is None else room
+
+    def next(self) -> WorkItem | None:
+        """The item that is asked for by name, or else what is kept for the caller, or else the best of all lines."""
+        if self._wanted.item_id is not None:
+            return self._named(self._wanted.item_id)
+        return self._kept() or self._best()
+
+    def _named(self, item_id: str) -> WorkItem | None:
+        item = self._tx.item(item_id)
+        if item is None or item.state != "queued" or item.waiting_for or item.type not in self.types:
+            return None
+        due = item.due_at is None or item.due_at <= self.now or item.reserved_for is not None
+        wanted = item.priority >= (self._wanted.min_priority or 0)
+        return item if due and wanted and self._free(item) else None
+
+    def _kept(self) -> WorkItem | None:
+        kept = self._tx.reserved(self._actor.session, self._wanted.filter, KEPT_LOOKED_AT)
+        return next((item for item in kept if item.type in self.types and self._free(item)), None)
+
+    def _free(self, item: WorkItem) -> bool:
+        """Whether neither a limit nor a skill is in the way of one item."""
+        policy = self._desk.policy(item.type)
+        if limit.type_is_full(policy, self._tx, item.type, self.now):
+            self._met.add("type_limit")
+        elif limit.key_is_full(policy, self._tx, item, self.now):
+            self._met.add("key_limit")
+        else:
+            return self._able(item)
+        return False
+
+    def _able(self, item: WorkItem) -> bool:
+        missing = set(item.skills) - self._wanted.skills
+        self._asked |= missing
+        return not missing
+
+    def _best(self) -> WorkItem | None:
+        """Of the heads of all lines, that of the best rank; of equal ones that of the type served longest ago."""
+        heads = [head for name in self.types if (head := self._head(name)) is not None]
+        return heads[0] if len(heads) == 1 else min(heads, key=self._place, default=None)
+
+    def _place(self, head: WorkItem) -> tuple[int, ...]:
+        turns = self._tx.turns(head.type).items()
+        served = max((turn.served for (rank, _), turn in turns if rank == head.rank), default=0)
+        return head.rank, served, *_age(head)
+
+    def _head(self, name: str) -> WorkItem | None:
+        """The item of a type's line that the caller may have next; full keys and missing skills are skipped whole."""
+        line = Line(name, self._wanted.order_id, self._wanted.min_priority or 0)
+        first = self._tx.rank_after(line, BEFORE_ALL)
+        if first is None:
+            return None
+        policy = self._desk.policy(name)
+        if limit.type_is_full(policy, self._tx, name, self.now):
+            self._met.add("type_limit")
+            return None
+        full, turns = limit.full_keys(policy, self._tx, name, self.now), self._tx.turns(name)
+        while first is not None:
+            heads = []
+            for group in self._groups(line, first):
+                turn = turns.get((group.rank, group.skills))
+                head = self._in_turn(line, group, turn, full) if self._able(group) else None
+                if head is not None:
+                    heads.append((turn.served if turn else 0, *_age(head), head))
+            if heads:
+                return min(heads)[-1]
+            first = self._tx.rank_after(line, first.rank)
+        return None
+
+    def _groups(self, line: Line, first: WorkItem) -> Iterator[WorkItem]:
+        """The first item for each set of skills of one rank."""
+        group: WorkItem | None = first
+        while group is not None:
+            yield group
+            group = self._tx.skills_after(line, group)
+
+    def _in_turn(self, line: Line, group: WorkItem, turn: Turn | None, full: frozenset[str]) -> WorkItem | None:
+        """Round the concurrency keys of a group, on from the one that was served last, to one that has room."""
+        head = group if turn is None else self._tx.key_after(line, group, turn.concurrency_key) or group
+        for _ in range(len(full) + 1):
+            if head.concurrency_key not in full:
+                return head
+            head = self._tx.key_after(line, group, head.concurrency_key) or group
+        self._met.add("key_limit")
+        return None
+
+    def nothing(self) -> Nothing:
+        """The first reason that applies, of those in the order in which a caller can do something about them."""
+        backlog = self._tx.backlog(self.types, self._wanted.filter)
+        waits = [at - self.now for at in (backlog.next_due, backlog.next_expiry) if at is not None]
+        soonest = max(min(waits, default=ASK_AGAIN_MS), 0)
+        for reason, holds, message in [*self._obstacles(), *_reasons(backlog)]:
+            if holds:
+                return Nothing(reason, soonest, message)
+        if self._wanted.filtered and self._any_open():
+            return Nothing("no_match", ASK_AGAIN_MS, "no open item matches these filters; others are open")
+        under = " under these filters" if self._wanted.filtered else ""
+        return Nothing("empty", ASK_AGAIN_MS, f"there is no open work{under}")
+
+    def _obstacles(self) -> list[tuple[str, bool, str]]:
+        most, skills = self._desk.settings.max_leases_per_agent, ", ".join(sorted(self._asked))
+        return [
+            ("agent_limit", "agent_limit" in self._met, f"you hold {most} leases, as many as an agent may"),
+            (
+                "type_limit",
+                "type_limit" in self._met,
+                "items are ready, but their type has all the leases it may have",
+            ),
+            ("key_limit", "key_limit" in self._met, "items are ready, but their key has all the leases it may have"),
+            ("no_match", bool(skills), f"items are ready that ask for skills you did not state: {skills}"),
+        ]
+
+    def _any_open(self) -> bool:
+        names = self._desk.registry.names()
+        waiting = any(holds for _, holds, _ in _reasons(self._tx.backlog(names, ItemFilter())))
+        return waiting or any(self._tx.rank_after(Line(name), BEFORE_ALL) for name in names)
+
+
+def _age(item: WorkItem) -> tuple[int, int, int]:
+    return item.created_at, int(item.order_id.rpartition("-")[2]), item.number
+
+
+def _reasons(backlog: Backlog) -> list[tuple[str, bool, str]]:
+    return [
+        ("backing_off", backlog.next_due is not None, "items wait for their time: a backoff, a not_before, or rework"),
+        ("blocked", backlog.blocked, "items wait for others to be done first"),
+        ("all_leased", backlog.next_expiry is not None, "all open items are leased"),
+    ]
 
 
 def _types(desk: Desk, tx: ReadTx, wanted: Wanted) -> Sequence[str]:
@@ -76,42 +237,6 @@ def _types(desk: Desk, tx: ReadTx, wanted: Wanted) -> Sequence[str]:
     order_id = wanted.item_id.rpartition(".")[0] if wanted.item_id else wanted.order_id
     order = tx.order(order_id) if order_id else None
     return types if order is None else [name for name in types if name == order.type]
-
-
-def _room(desk: Desk, tx: ReadTx, actor: Actor, now: int) -> int | None:
-    limit = desk.settings.max_leases_per_agent
-    return None if limit is None else limit - tx.live_leases(now=now, session=actor.session)
-
-
-def _type_room(desk: Desk, tx: ReadTx, name: str, now: int, count: int) -> int:
-    limit = desk.policy(name).max_leases
-    return count if limit is None else max(min(count, limit - tx.live_leases(now=now, type=name)), 0)
-
-
-def _best(
-    desk: Desk, tx: ReadTx, actor: Actor, wanted: Wanted, types: Sequence[str], count: int, now: int
-) -> list[WorkItem]:
-    """What was kept for this caller first, then by priority, then by age; within every type's limit."""
-    room = {name: _type_room(desk, tx, name, now, count) for name in types}
-    kept = [item for item in tx.reserved(actor.session, wanted.filter, count) if room.get(item.type)]
-    queued = [
-        item
-        for name in types
-        if room[name]
-        for item in tx.ready(name, wanted.filter, room[name])
-        if wanted.item_id is None or item.due_at is None or item.due_at <= now or item.reserved_for is not None
-    ]
-    queued.sort(key=lambda item: (-item.priority, item.created_at, _number(item)))
-    chosen: dict[str, WorkItem] = {}
-    for item in [*kept, *queued]:
-        if len(chosen) < count and room[item.type] and item.id not in chosen:
-            chosen[item.id] = item
-            room[item.type] -= 1
-    return list(chosen.values())
-
-
-def _number(item: WorkItem) -> tuple[int, int]:
-    return int(item.order_id.rpartition("-")[2]), item.number
 
 
 def _lease(desk: Desk, tx: WriteTx, item: WorkItem, actor: Actor) -> WorkItem:
@@ -129,39 +254,3 @@ def _facts(desk: Desk, tx: ReadTx, item: WorkItem, actor: Actor) -> Facts:
         actor=actor,
         now=desk.clock.now(),
     )
-
-
-def may_hand_out(desk: Desk, tx: ReadTx, actor: Actor, wanted: Wanted) -> bool:
-    """Whether a checkout could find something; limits are not looked at."""
-    if tx.reserved(actor.session, wanted.filter, 1):
-        return True
-    backlog, now = tx.backlog(_types(desk, tx, wanted), wanted.filter), desk.clock.now()
-    times = (backlog.next_due, backlog.next_expiry)
-    return backlog.ready or any(at is not None and at <= now for at in times)
-
-
-def why_nothing(desk: Desk, tx: ReadTx, wanted: Wanted, types: Sequence[str], now: int) -> Nothing:
-    """The first reason that applies, of those in the order in which a caller can do something about them."""
-    backlog = tx.backlog(types, wanted.filter)
-    waits = [at - now for at in (backlog.next_due, backlog.next_expiry) if at is not None]
-    soonest = max(min(waits, default=ASK_AGAIN_MS), 0)
-    for reason, holds, message in _reasons(backlog):
-        if holds:
-            return Nothing(reason, soonest, message)
-    everything = tx.backlog(desk.registry.names(), ItemFilter())
-    if wanted.filtered and _any(everything):
-        return Nothing("no_match", ASK_AGAIN_MS, "no open item matches these filters; others are open")
-    return Nothing("empty", ASK_AGAIN_MS, "there is no open work" + (" under these filters" if wanted.filtered else ""))
-
-
-def _reasons(backlog: Backlog) -> list[tuple[str, bool, str]]:
-    return [
-        ("type_limit", backlog.ready, "items are ready, but as many of their type are leased as may be"),
-        ("backing_off", backlog.next_due is not None, "items wait for their time: a backoff, a not_before, or rework"),
-        ("blocked", backlog.blocked, "items wait for others to be done first"),
-        ("all_leased", backlog.next_expiry is not None, "all open items are leased"),
-    ]
-
-
-def _any(backlog: Backlog) -> bool:
-    return any(holds for _, holds, _ in _reasons(backlog))

@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 
 from workdocket.domain.decide import Facts
 from workdocket.domain.errors import WorkError
-from workdocket.domain.model import Actor, Change, Lease, Policy, WorkItem, WorkOrder, canonical, checksum
+from workdocket.domain.model import Actor, Change, Policy, WorkItem, WorkOrder, canonical, checksum
 from workdocket.ports import Clock, Ids, Job, Moved, ReadTx, Store, WriteTx
 from workdocket.registry import Registry, TypeEntry
+from workdocket.service import limit
 from workdocket.settings import Settings
 
 T = TypeVar("T")
@@ -150,18 +151,10 @@ class Desk:
             kept=frozenset(one.key for one in tx.submissions(item.id, kind="late"))
             if past is not None and not past.live
             else frozenset(),
-            full=self._full(tx, past) if past is not None and item.lease_over(self.clock.now()) else None,
+            full=limit.reached(self.settings, self.policy(order.type), tx, item, past.holder.session, self.clock.now())
+            if past is not None and item.lease_over(self.clock.now())
+            else None,
         )
-
-    def _full(self, tx: ReadTx, lease: Lease) -> str | None:
-        """The limit that leaves no room for a lease to be taken back, if there is one."""
-        now, type_name = self.clock.now(), must_find_item(tx, lease.item_id).type
-        of_agent, of_type = self.settings.max_leases_per_agent, self.policy(type_name).max_leases
-        if of_agent is not None and tx.live_leases(now=now, session=lease.holder.session) >= of_agent:
-            return "max_leases_per_agent"
-        if of_type is not None and tx.live_leases(now=now, type=type_name) >= of_type:
-            return "max_leases_per_type"
-        return None
 
     def measure(self, value: Any, what: str) -> None:
         """Refuse what is over the size limit."""
@@ -238,7 +231,7 @@ def merged(settings: Settings, entry: TypeEntry | None) -> Policy:
         return round(number(name) * 1000)
 
     kind = entry.type if entry else None
-    own_limit = kind.max_leases if kind else None
+    of_type, of_key = (kind.max_leases, kind.max_leases_per_key) if kind else (None, None)
     return Policy(
         lease_ttl=ms("lease_ttl_seconds"),
         heartbeat_every=ms("heartbeat_every_seconds"),
@@ -251,7 +244,8 @@ def merged(settings: Settings, entry: TypeEntry | None) -> Policy:
         max_parts=settings.max_parts_per_item,
         approval=kind.approval if kind else "manual",
         quorum=kind.quorum if kind else 1,
-        max_leases=own_limit if own_limit is not None else settings.max_leases_per_type,
+        max_leases=settings.max_leases_per_type if of_type is None else of_type,
+        max_leases_per_key=settings.max_leases_per_key if of_key is None else of_key,
         has_after_apply=entry.has("after_apply") if entry else False,
     )
 

@@ -7,16 +7,18 @@ import json
 import logging
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
 import anyio.to_thread
 
-from workdocket.domain.diff import Diff
+from workdocket.domain.decide.propose import MAX_KEY
+from workdocket.domain.diff import Diff, found_at
 from workdocket.domain.errors import Finding, Refused, WorkError
-from workdocket.domain.model import ItemSpec, Part, WorkItem, WorkOrder
+from workdocket.domain.model import ItemSpec, Part, WorkItem, WorkOrder, canonical, checksum
 from workdocket.order_type import ApplyContext
-from workdocket.registry import TypeEntry
+from workdocket.registry import LONGEST_SKILL, TypeEntry, skill_names
 
 log = logging.getLogger("workdocket.hooks")
 
@@ -75,20 +77,42 @@ async def plan(entry: TypeEntry, order: WorkOrder) -> list[ItemSpec]:
     if mistyped:
         message = f"the plan of {entry.name}: {mistyped[0].message} at {mistyped[0].path}"
         raise WorkError("invalid_plan", message, findings=mistyped)
+    shared = shared_key(entry.type.concurrency_key, order.payload)
     return [
-        ItemSpec(_json(entry, "plan", spec.input), spec.key, tuple(spec.after), spec.max_attempts) for spec in specs
+        replace(
+            spec,
+            input=_json(entry, "plan", spec.input),
+            after=tuple(spec.after),
+            skills=tuple(entry.type.skills if spec.skills is None else spec.skills),
+            concurrency_key=shared if spec.concurrency_key is None else spec.concurrency_key,
+        )
+        for spec in specs
     ]
+
+
+def shared_key(pointer: str | None, payload: Any) -> str | None:
+    """What a payload has at a JSON Pointer, as the text of a concurrency key; nothing where it has nothing."""
+    value = None if pointer is None else found_at(payload, pointer)
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else canonical(value)
+    return text if len(text) <= MAX_KEY else checksum(text)
 
 
 def _mistyped(n: int, spec: ItemSpec) -> Iterator[Finding]:
     """A plug-in's specs are only as well typed as its author was careful."""
     key, after, most = cast("tuple[Any, Any, Any]", (spec.key, spec.after, spec.max_attempts))
+    skills, shared = cast("tuple[Any, Any]", (spec.skills, spec.concurrency_key))
     if key is not None and not isinstance(key, str):
         yield Finding("type", f"/{n}/key", "a key is a text")
     if not isinstance(after, Collection) or isinstance(after, str) or not all(isinstance(one, str) for one in after):
         yield Finding("type", f"/{n}/after", "after is a list of keys")
     if most is not None and type(most) is not int:
         yield Finding("type", f"/{n}/max_attempts", "max_attempts is a whole number")
+    if skills is not None and not skill_names(skills):
+        yield Finding("type", f"/{n}/skills", f"skills is a list of texts of 1 to {LONGEST_SKILL} characters")
+    if shared is not None and not isinstance(shared, str):
+        yield Finding("type", f"/{n}/concurrency_key", "a concurrency key is a text")
 
 
 async def check_result(entry: TypeEntry, item: WorkItem, result: Any) -> list[Finding]:

@@ -121,6 +121,8 @@ class Orders:
                 key=spec.key,
                 after=list(spec.after) or None,
                 max_attempts=spec.max_attempts,
+                skills=list(spec.skills or ()) or None,
+                concurrency_key=spec.concurrency_key,
                 input=view.cut(spec.input, room),
             )
             for spec in plan[:MOST_ITEMS_SHOWN]
@@ -294,6 +296,7 @@ def type_full(entry: TypeEntry, desk: Desk) -> view.View:
             "heartbeat_every_seconds": policy.heartbeat_every / 1000,
             "max_attempts": policy.max_attempts,
             "max_leases": policy.max_leases,
+            "max_leases_per_key": policy.max_leases_per_key,
             "max_parts": policy.max_parts,
             "max_payload_bytes": desk.settings.max_payload_bytes,
             "apply_attempts": policy.apply_attempts,

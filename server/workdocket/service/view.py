@@ -141,6 +141,8 @@ def item_row(item: WorkItem, now: int) -> View:
         progress=live.progress if live else None,
         after=list(item.after) or None,
         waiting_for=list(item.waiting_for) or None,
+        skills=list(item.skills) or None,
+        concurrency_key=item.concurrency_key or None,
         available_at=iso(item.due_at) if item.due_at is not None and item.due_at > now else None,
         error=item.error,
     )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from workdocket.domain.model import Effect, WorkItem, WorkOrder, iso
+from workdocket.domain.model import SYSTEM, Effect, WorkItem, WorkOrder, iso
 from workdocket.ports import OrderQuery, ReadTx
-from workdocket.service.claim import Nothing, Wanted, why_nothing
+from workdocket.service.claim import Claim, Nothing, Wanted
 from workdocket.service.desk import Answer, Desk, must_find_item, must_find_order
 from workdocket.service.review import packet_of
 
@@ -103,7 +103,7 @@ class Why:
             held = f" and is kept for {item.reserved_for}" if item.reserved_for else ""
             yield reason("not_yet", f"its time has not come{held}", "wait", "nobody", item.due_at)
         limit = self._desk.policy(item.type).max_leases
-        if limit is not None and tx.live_leases(now=now, type=item.type) >= limit:
+        if limit is not None and tx.leases_of_type(item.type, now) >= limit:
             yield reason("type_limit", f"{limit} items of {item.type} are leased already", "finish one", "worker")
 
     def _needed(self, tx: ReadTx, needed: str) -> Reason:
@@ -129,13 +129,14 @@ class Why:
 
     def _queue(self, tx: ReadTx) -> Answer:
         now = self._desk.clock.now()
-        names = self._desk.registry.names()
+        claim = Claim(self._desk, tx, SYSTEM, Wanted())
         waiting = [tx.orders(OrderQuery(state=state, limit=5)) for state in ("submitted", "failed")]
-        ready = [item.id for name in names for item in tx.ready(name, Wanted().filter, 3)][:5]
+        first = claim.next()
+        ready = [first.id] if first else []
         answer: Answer = {
             "reasons": [reason("available", "items are ready", "checkout()", "worker")]
             if ready
-            else [_nothing(why_nothing(self._desk, tx, Wanted(), names, now), now)],
+            else [_nothing(claim.nothing(), now)],
             "ready": ready,
         }
         for name, page in zip(("awaiting_review", "failed"), waiting, strict=True):

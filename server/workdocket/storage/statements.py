@@ -13,7 +13,8 @@ ORDER = (
 )  # fmt: skip
 ITEM = (
     "id", "order_id", "order_number", "number", "version", "type", "state", "priority", "key", "created_at",
-    "changed_at", "max_attempts", "attempts", "fence", "due_at", "waiting_for", "needs", "reserved_for",
+    "changed_at", "max_attempts", "attempts", "fence", "due_at", "ready_at", "rank", "skills", "concurrency_key",
+    "waiting_for", "needs", "reserved_for",
     "lease_holder", "lease_expires_at", "result_key", "refused_checksum", "feedback", "error", "input",
 )  # fmt: skip
 LEASE = (
@@ -147,14 +148,32 @@ INSERT_ITEM_NEED = "INSERT INTO item_needs (item_id, needs_id) VALUES (:item_id,
 UPDATE_ITEM = _update(
     "items",
     ITEM,
-    ("id", "order_id", "order_number", "number", "type", "priority", "key", "created_at", "max_attempts", "needs",
-     "input"),
+    ("id", "order_id", "order_number", "number", "type", "priority", "key", "created_at", "max_attempts", "skills",
+     "concurrency_key", "needs", "input"),
 )  # fmt: skip
 
-_READY = "i.state = 'queued' AND i.due_at IS NULL AND i.waiting_for IS NULL"
-READY = (
-    f"{ITEM_WITH_LEASE} WHERE i.type = :type AND i.priority >= :min_priority AND {_READY}"
-    " ORDER BY i.priority DESC, i.order_number, i.number LIMIT :limit + 0"
+_LINES = {"": "i.type = :type", "order_id": "i.order_number = (SELECT number FROM orders WHERE id = :order_id)"}
+_WANTED = "i.ready_at IS NOT NULL AND i.priority >= :min_priority"
+_IN_LINE = "ORDER BY i.rank, i.skills, i.concurrency_key, i.order_number, i.number LIMIT 1"
+SKILLS_AFTER = {
+    scope: f"{ITEM_WITH_LEASE} WHERE {line} AND {_WANTED} AND i.rank = :rank AND i.skills > :skills {_IN_LINE}"
+    for scope, line in _LINES.items()
+}
+RANK_AFTER = {
+    scope: f"{ITEM_WITH_LEASE} WHERE {line} AND {_WANTED} AND i.rank > :rank AND i.rank <= :last_rank {_IN_LINE}"
+    for scope, line in _LINES.items()
+}
+KEY_AFTER = {
+    scope: f"{ITEM_WITH_LEASE} WHERE {line} AND {_WANTED} AND i.rank = :rank AND i.skills = :skills"
+    f" AND i.concurrency_key > :concurrency_key {_IN_LINE}"
+    for scope, line in _LINES.items()
+}
+TURNS = "SELECT rank, skills, concurrency_key, served FROM turns WHERE type = :type"
+TAKE_TURN = (
+    "INSERT INTO turns (type, rank, skills, concurrency_key, served)"
+    " VALUES (:type, :rank, :skills, :concurrency_key, (SELECT COALESCE(MAX(seq), 0) FROM events))"
+    " ON CONFLICT (type, rank, skills) DO UPDATE"
+    " SET concurrency_key = excluded.concurrency_key, served = excluded.served"
 )
 _IN_ORDER = (
     "i.type = :type AND i.priority = (SELECT priority FROM orders WHERE id = :order_id)"
@@ -162,19 +181,19 @@ _IN_ORDER = (
 )
 """All items of an order have its type and priority: said so, an index over all orders leads to those of one."""
 
-READY_IN_ORDER = f"{ITEM_WITH_LEASE} WHERE {_IN_ORDER} AND {_READY} ORDER BY i.number LIMIT :limit + 0"
-READY_ITEM = (
-    f"{ITEM_WITH_LEASE} WHERE i.id = :item_id AND i.type = :type AND i.priority >= :min_priority"
-    " AND i.state = 'queued' AND i.waiting_for IS NULL"
-)
 RESERVED = (
     f"{ITEM_WITH_LEASE} WHERE i.reserved_for = :session AND i.due_at IS NOT NULL AND i.state = 'queued'"
     " AND i.waiting_for IS NULL AND i.priority >= :min_priority"
     " ORDER BY i.priority DESC, i.order_number, i.number LIMIT :limit + 0"
 )
 PROMOTE_DUE = (
-    "UPDATE items SET due_at = NULL WHERE id IN (SELECT id FROM items WHERE type = :type AND state = 'queued'"
+    "UPDATE items SET due_at = NULL, ready_at = CASE WHEN waiting_for IS NULL THEN due_at END WHERE id IN"
+    " (SELECT id FROM items WHERE type = :type AND state = 'queued'"
     " AND due_at IS NOT NULL AND due_at <= :now ORDER BY due_at LIMIT :limit + 0)"
+)
+PROMOTE_OVERLONG = (
+    "UPDATE items SET rank = :rank WHERE id IN"
+    " (SELECT id FROM items WHERE ready_at <= :before AND rank >= 0 ORDER BY ready_at LIMIT :limit + 0)"
 )
 OVERDUE = (
     f"{ITEM_WITH_LEASE} WHERE i.lease_expires_at IS NOT NULL AND i.lease_expires_at <= :now"
@@ -206,7 +225,6 @@ ANY_BLOCKED = {
     scope: f"SELECT 1 FROM items i WHERE {where} AND i.state = 'queued' AND i.waiting_for IS NOT NULL LIMIT 1"
     for scope, where in _SCOPES.items()
 }
-ANY_READY = {scope: f"SELECT 1 FROM items i WHERE {where} AND {_READY} LIMIT 1" for scope, where in _SCOPES.items()}
 
 HELD_BY = f"{ITEM_WITH_LEASE} WHERE l.actor_id = :actor_id AND l.ended_at IS NULL ORDER BY i.order_number, i.number"
 RETURNED_TO = (
@@ -218,8 +236,15 @@ AWAITING_REVIEW = (
     " ORDER BY i.order_number, i.number LIMIT 50"
 )
 LIVE_LEASES_OF_SESSION = "SELECT COUNT(*) FROM items WHERE lease_holder = :session AND lease_expires_at > :now"
-LIVE_LEASES_OF_TYPE = (
-    "SELECT COUNT(*) FROM items WHERE type = :type AND lease_expires_at IS NOT NULL AND lease_expires_at > :now"
+LIVE_LEASES_OF_TYPE = "SELECT COUNT(*) FROM items WHERE type = :type AND lease_expires_at > :now"
+
+LIVE_LEASES_OF_KEY = (
+    "SELECT COUNT(*) FROM items WHERE type = :type AND concurrency_key = :key AND concurrency_key <> ''"
+    " AND lease_expires_at > :now"
+)
+FULL_KEYS = (
+    "SELECT concurrency_key FROM items WHERE type = :type AND lease_expires_at > :now AND concurrency_key <> ''"
+    " GROUP BY concurrency_key HAVING COUNT(*) >= :most"
 )
 
 LEASES_OF_ITEM = f"SELECT {_list(LEASE)} FROM leases WHERE item_id = :item_id ORDER BY fence"

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from workdocket.domain.model import (
+    OVERLONG,
     Change,
     Decision,
     Effect,
@@ -17,8 +18,9 @@ from workdocket.domain.model import (
     WorkItem,
     WorkOrder,
     chained,
+    rank_of,
 )
-from workdocket.ports import Backlog, EventQuery, ItemFilter, Moved, OrderPage, OrderQuery
+from workdocket.ports import Backlog, EventQuery, ItemFilter, Line, Moved, OrderPage, OrderQuery, Turn
 from workdocket.storage import codec
 from workdocket.storage import statements as sql
 
@@ -107,6 +109,10 @@ class ReadTables:
     def items(self, order_id: str, *, limit: int | None = None) -> tuple[WorkItem, ...]:
         return self._items(sql.ITEMS_OF_ORDER, order_id=order_id, limit=ALL if limit is None else limit)
 
+    def _item(self, statement: str, **parameters: Any) -> WorkItem | None:
+        row = self._one(statement, **parameters)
+        return codec.item(row) if row else None
+
     def _items(self, statement: str, **parameters: Any) -> tuple[WorkItem, ...]:
         return tuple(codec.item(row) for row in self._all(statement, **parameters))
 
@@ -138,10 +144,17 @@ class ReadTables:
     def awaiting_review(self, actor_id: str) -> tuple[WorkItem, ...]:
         return self._items(sql.AWAITING_REVIEW, actor_id=actor_id)
 
-    def live_leases(self, *, now: int, session: str | None = None, type: str | None = None) -> int:
-        if session is not None:
-            return int(self._one(sql.LIVE_LEASES_OF_SESSION, session=session, now=now)[0])
+    def leases_of_session(self, session: str, now: int) -> int:
+        return int(self._one(sql.LIVE_LEASES_OF_SESSION, session=session, now=now)[0])
+
+    def leases_of_type(self, type: str, now: int) -> int:
         return int(self._one(sql.LIVE_LEASES_OF_TYPE, type=type, now=now)[0])
+
+    def leases_of_key(self, type: str, key: str, now: int) -> int:
+        return int(self._one(sql.LIVE_LEASES_OF_KEY, type=type, key=key, now=now)[0])
+
+    def full_keys(self, type: str, most: int, now: int) -> frozenset[str]:
+        return frozenset(row[0] for row in self._all(sql.FULL_KEYS, type=type, most=most, now=now))
 
     def workers(self, order_id: str) -> frozenset[str]:
         return frozenset(row[0] for row in self._all(sql.WORKERS, order_id=order_id))
@@ -201,13 +214,21 @@ class ReadTables:
 
     # the queue
 
-    def ready(self, type: str, wanted: ItemFilter, limit: int) -> tuple[WorkItem, ...]:
-        floor = LOWEST_PRIORITY if wanted.min_priority is None else wanted.min_priority
-        if wanted.item_id is not None:
-            return self._items(sql.READY_ITEM, item_id=wanted.item_id, type=type, min_priority=floor)
-        if wanted.order_id is not None:
-            return self._items(sql.READY_IN_ORDER, order_id=wanted.order_id, type=type, min_priority=floor, limit=limit)
-        return self._items(sql.READY, type=type, min_priority=floor, limit=limit)
+    def rank_after(self, line: Line, rank: int) -> WorkItem | None:
+        given = {"rank": rank, "last_rank": rank_of(line.min_priority)}
+        return self._item(sql.RANK_AFTER[_scope(line)], **_line(line), **given)
+
+    def skills_after(self, line: Line, group: WorkItem) -> WorkItem | None:
+        given = {"rank": group.rank, "skills": codec.dumps(group.skills)}
+        return self._item(sql.SKILLS_AFTER[_scope(line)], **_line(line), **given)
+
+    def key_after(self, line: Line, group: WorkItem, key: str) -> WorkItem | None:
+        given = {"rank": group.rank, "skills": codec.dumps(group.skills), "concurrency_key": key}
+        return self._item(sql.KEY_AFTER[_scope(line)], **_line(line), **given)
+
+    def turns(self, type: str) -> Mapping[tuple[int, tuple[str, ...]], Turn]:
+        rows = self._all(sql.TURNS, type=type)
+        return {(rank, codec.many(skills)): Turn(key, served) for rank, skills, key, served in rows}
 
     def reserved(self, session: str, wanted: ItemFilter, limit: int) -> tuple[WorkItem, ...]:
         floor = LOWEST_PRIORITY if wanted.min_priority is None else wanted.min_priority
@@ -225,7 +246,6 @@ class ReadTables:
         dues = [one.next_due for one in found if one.next_due is not None]
         expiries = [one.next_expiry for one in found if one.next_expiry is not None]
         return Backlog(
-            ready=any(one.ready for one in found),
             next_due=min(dues, default=None),
             blocked=any(one.blocked for one in found),
             next_expiry=min(expiries, default=None),
@@ -239,7 +259,6 @@ class ReadTables:
             "item_id": wanted.item_id,
         }
         return Backlog(
-            ready=self._one(sql.ANY_READY[scope], **given) is not None,
             next_due=self._one(sql.NEXT_DUE[scope], **given)[0],
             blocked=self._one(sql.ANY_BLOCKED[scope], **given) is not None,
             next_expiry=self._one(sql.NEXT_EXPIRY[scope], **given)[0],
@@ -320,6 +339,14 @@ class WriteTables(ReadTables):
     def promote_due(self, type: str, now: int, limit: int) -> int:
         return self._db.execute(sql.PROMOTE_DUE, {"type": type, "now": now, "limit": limit}).rowcount
 
+    def promote_overlong(self, before: int, limit: int) -> int:
+        given = {"rank": OVERLONG, "before": before, "limit": limit}
+        return self._db.execute(sql.PROMOTE_OVERLONG, given).rowcount
+
+    def take_turn(self, item: WorkItem) -> None:
+        given = {"type": item.type, "rank": item.rank, "skills": codec.dumps(item.skills)}
+        self._db.execute(sql.TAKE_TURN, {**given, "concurrency_key": item.concurrency_key})
+
     def extend_claim(self, effect_id: str, claim: str, until: int) -> bool:
         return self._db.execute(sql.EXTEND_CLAIM, {"id": effect_id, "claim": claim, "until": until}).rowcount == 1
 
@@ -331,6 +358,15 @@ class WriteTables(ReadTables):
 
     def forget_answers(self, before: int, limit: int) -> int:
         return self._db.execute(sql.FORGET_ANSWERS, {"before": before, "limit": limit}).rowcount
+
+
+def _scope(line: Line) -> str:
+    return "order_id" if line.order_id else ""
+
+
+def _line(line: Line) -> dict[str, Any]:
+    where = {"order_id": line.order_id} if line.order_id else {"type": line.type}
+    return {**where, "min_priority": line.min_priority}
 
 
 def _order_conditions(query: OrderQuery) -> tuple[list[str], dict[str, Any]]:

@@ -166,7 +166,7 @@ async def checkout(app: App, caller: Caller, a: wire.Checkout) -> Answer:
     """Get the next item to work on under a lease: input, instructions, result_schema, feedback from a rejection, and
     lease.token for all further calls. Heartbeat before lease.expires_at. No items is no error: see reason."""
     me = caller.known_as(agent=a.agent, client=caller.actor.client)
-    wanted = Wanted(a.type, a.order_id, a.item_id, a.min_priority, a.count)
+    wanted = Wanted(a.type, a.order_id, a.item_id, a.min_priority, a.count, frozenset(a.skills))
     return await app.worker.checkout(call(me, "checkout", a), wanted, a.wait_seconds)
 
 

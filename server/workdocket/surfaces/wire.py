@@ -98,6 +98,7 @@ Evidence = Annotated[
 Notes = Annotated[str, Field(max_length=20_000, description="For the reviewer.")]
 Reason = Annotated[str, Field(max_length=2_000, description="Why.")]
 Key = Annotated[str, Field(min_length=1, max_length=255, description="Repeat-safe key.")]
+Skill = Annotated[str, Field(min_length=1, max_length=60)]
 ValidateOnly = Annotated[bool, Field(description="Check only, store nothing.")]
 State = Literal[
     "queued", "checked_out", "in_progress", "submitted", "approved", "applied", "completed", "failed", "rejected",
@@ -178,6 +179,7 @@ class Checkout(Mutating):
     type: TypeName | None = None
     min_priority: Priority | None = None
     count: Annotated[int, Field(ge=1, le=20, description="How many."), WHOLE] = 1
+    skills: Annotated[list[Skill], BeforeValidator(_parsed), Field(max_length=50, description="What you can do.")] = []
     wait_seconds: Wait = 0
     agent: Annotated[str, Field(max_length=100, description="Your label in the log.")] | None = None
 

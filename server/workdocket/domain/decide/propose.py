@@ -9,7 +9,7 @@ from typing import Any
 from workdocket.domain.draft import Draft
 from workdocket.domain.errors import Finding, WorkError
 from workdocket.domain.machine import TERMINAL
-from workdocket.domain.model import SYSTEM, Actor, Change, ItemSpec, Policy, WorkItem, WorkOrder
+from workdocket.domain.model import SYSTEM, Actor, Change, ItemSpec, Policy, WorkItem, WorkOrder, rank_of
 
 MAX_KEY = 120
 
@@ -30,6 +30,8 @@ def _faults(n: int, spec: ItemSpec, first: Mapping[str | None, int]) -> Iterator
         yield Finding("key_too_long", f"/{n}/key", f"keys have at most {MAX_KEY} characters")
     if spec.max_attempts is not None and spec.max_attempts < 1:
         yield Finding("minimum", f"/{n}/max_attempts", "an item needs at least one attempt")
+    if spec.concurrency_key is not None and len(spec.concurrency_key) > MAX_KEY:
+        yield Finding("key_too_long", f"/{n}/concurrency_key", f"keys have at most {MAX_KEY} characters")
     for key in spec.after:
         if key not in first:
             yield Finding("unknown_key", f"/{n}/after", f"no item has the key {key!r}")
@@ -84,7 +86,10 @@ def _item(
         after=after,
         waiting_for=(*open_orders, *after),
         due_at=order.not_before,
-    )
+        rank=rank_of(order.priority),
+        skills=tuple(sorted(set(spec.skills or ()))),
+        concurrency_key=spec.concurrency_key or "",
+    ).lined_up(order.created_at)
 
 
 def _proposal(order: WorkOrder) -> dict[str, Any]:

@@ -65,6 +65,10 @@ CREATE TABLE items (
     attempts         INTEGER NOT NULL,
     fence            INTEGER NOT NULL,
     due_at           INTEGER,
+    ready_at         INTEGER,
+    rank             INTEGER NOT NULL,
+    skills           TEXT NOT NULL,
+    concurrency_key  TEXT NOT NULL,
     waiting_for      TEXT,
     needs            TEXT,
     reserved_for     TEXT,
@@ -78,8 +82,11 @@ CREATE TABLE items (
 ) STRICT;
 
 -- What checkout may hand out now: led by what it filters on, free of everything that is delayed or blocked.
-CREATE INDEX items_ready ON items (type, priority DESC, order_number, number)
-    WHERE state = 'queued' AND due_at IS NULL AND waiting_for IS NULL;
+CREATE INDEX items_ready ON items (type, rank, skills, concurrency_key, order_number, number, priority)
+    WHERE ready_at IS NOT NULL;
+CREATE INDEX items_ready_in_order ON items (order_number, rank, skills, concurrency_key, number)
+    WHERE ready_at IS NOT NULL;
+CREATE INDEX items_growing_old ON items (ready_at) WHERE ready_at IS NOT NULL AND rank >= 0;
 CREATE INDEX items_due ON items (type, due_at) WHERE state = 'queued' AND due_at IS NOT NULL;
 CREATE INDEX items_due_by_priority ON items (type, priority, due_at) WHERE state = 'queued' AND due_at IS NOT NULL;
 CREATE INDEX items_blocked ON items (type, priority DESC, order_number)
@@ -87,9 +94,21 @@ CREATE INDEX items_blocked ON items (type, priority DESC, order_number)
 CREATE INDEX items_reserved ON items (reserved_for, due_at) WHERE reserved_for IS NOT NULL;
 CREATE INDEX items_overdue ON items (lease_expires_at) WHERE lease_expires_at IS NOT NULL;
 CREATE INDEX items_held ON items (lease_holder, lease_expires_at) WHERE lease_holder IS NOT NULL;
-CREATE INDEX items_held_by_type ON items (type, lease_expires_at) WHERE lease_expires_at IS NOT NULL;
+CREATE INDEX items_held_by_type ON items (type, lease_expires_at, concurrency_key) WHERE lease_expires_at IS NOT NULL;
+CREATE INDEX items_held_by_key ON items (type, concurrency_key, lease_expires_at)
+    WHERE lease_expires_at IS NOT NULL AND concurrency_key <> '';
 CREATE INDEX items_by_order ON items (order_id, state, due_at, number);
 CREATE INDEX items_by_place ON items (order_id, number);
+
+-- Which concurrency key of a line was served last, and when in the order of the log: whoever is next comes after it.
+CREATE TABLE turns (
+    type            TEXT NOT NULL,
+    rank            INTEGER NOT NULL,
+    skills          TEXT NOT NULL,
+    concurrency_key TEXT NOT NULL,
+    served          INTEGER NOT NULL,
+    PRIMARY KEY (type, rank, skills)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE item_needs (
     item_id  TEXT NOT NULL REFERENCES items (id),
