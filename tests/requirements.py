@@ -213,6 +213,7 @@ PROMISES: dict[str, str] = {
     "ageing": "What was passed over for longest_wait_seconds is handed out before every priority.",
     "key-limit": "An order type can name a concurrency key from the payload, and a limit for the leases that share it.",
     "skills": "An item that requires skills goes only to a caller that states them, on every path.",
+    "explain": "explain names every reason why something is not further along, what by whom would change it, and when.",
     "dependencies": "An item is not handed out before the items it names in after, and the orders its order depends on, are done.",
     "not-before": "An order with not_before is not handed out before that time.",
     "attempts-counted": "Expiry and fail count an attempt, release does not; without one left the item fails.",

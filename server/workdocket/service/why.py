@@ -1,157 +1,133 @@
-"""Why something is not further along: every reason, what by whom would change it, and the earliest time."""
+"""Answers ``explain``: about an item, about an order, about the queue. Short enough to be read in passing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
-from workdocket.domain.model import SYSTEM, Effect, WorkItem, WorkOrder, iso
-from workdocket.ports import OrderQuery, ReadTx
-from workdocket.service.claim import Claim, Nothing, Wanted
+from workdocket.domain.machine import TERMINAL
+from workdocket.domain.model import BEFORE_ALL, Actor, WorkItem, canonical, iso
+from workdocket.ports import Line, OrderQuery, ReadTx
+from workdocket.service import view
 from workdocket.service.desk import Answer, Desk, must_find_item, must_find_order
+from workdocket.service.reason import Look, Reason, together
 from workdocket.service.review import packet_of
 
-Reason = dict[str, Any]
-MOST_ITEMS = 20
+ROOM = 1_000
+"""Characters of an answer's reasons; what goes beyond is told by code and count alone."""
 
+SHORT = ("code", "items", "orders", "count")
+LONGEST = 200
+EXAMPLES = 2
+LOOKED_AT = 5
+MOST_ITEMS = 200
+MOST_COUNTED = 1_000
 
-def reason(code: str, message: str, action: str, by: str, at: int | None = None) -> Reason:
-    row = {"code": code, "message": message, "action": action, "by": by}
-    return row if at is None else {**row, "earliest_at": iso(at)}
+ORDERS: Sequence[tuple[str, str, str, str]] = (
+    ("submitted", "awaiting_review", "review(order_id), then approve or reject", "reviewer"),
+    ("failed", "failed", "explain(order_id) says why; then retry or cancel", "reviewer"),
+    ("approved", "applying", "a running server applies them; explain(order_id) says when", "a server"),
+    ("rejected", "rejected", "workdocket orders requeue", "admin"),
+)
+"""Orders that wait for somebody: their state, the code of it, and what by whom would change it."""
 
 
 class Why:
-    """Answers ``explain``."""
+    """Reads, and asks an order type only about one submitted order."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
-    async def explain(self, order_id: str | None, item_id: str | None) -> Answer:
+    async def explain(self, actor: Actor, order_id: str | None, item_id: str | None) -> Answer:
         if item_id is not None:
-            return await self._desk.store.read(lambda tx: self._item(tx, item_id))
+            return await self._desk.store.read(lambda tx: self._item(tx, actor, item_id))
         if order_id is not None:
-            return await self._order(order_id)
-        return await self._desk.store.read(self._queue)
+            return await self._order(actor, order_id)
+        return await self._desk.store.read(lambda tx: self._queue(tx, actor))
 
-    def _item(self, tx: ReadTx, item_id: str) -> Answer:
+    def _item(self, tx: ReadTx, actor: Actor, item_id: str) -> Answer:
         item = must_find_item(tx, item_id)
         order = must_find_order(tx, item.order_id)
-        return {"item_id": item.id, "state": item.state, "reasons": self._item_reasons(tx, order, item)}
+        found = Look(self._desk, tx, actor).at_item(order, item)
+        return {"item_id": item.id, "state": item.state, "reasons": [_row(reason) for reason in found]}
 
-    async def _order(self, order_id: str) -> Answer:
-        answer = await self._desk.store.read(lambda tx: self._order_view(tx, order_id))
+    async def _order(self, actor: Actor, order_id: str) -> Answer:
+        answer = await self._desk.store.read(lambda tx: self._order_view(tx, actor, order_id))
         if answer["state"] != "submitted":
             return answer
-        packet = await packet_of(self._desk, order_id)
-        findings = [
-            reason(
-                "not_ready",
-                finding.message or finding.code,
-                "mend it: reject with rework, or fix the cause",
-                "reviewer",
-            )
-            for finding in packet.findings
-        ]
-        return {**answer, "reasons": [*findings, *answer["reasons"]]}
+        findings = (await packet_of(self._desk, order_id)).findings
+        action = "mend it: reject with rework, or fix the cause"
+        against = [Reason("not_ready", finding.message or finding.code, action, "reviewer") for finding in findings]
+        return {**answer, "reasons": _fitting([*map(_row, against), *answer["reasons"]])}
 
-    def _order_view(self, tx: ReadTx, order_id: str) -> Answer:
-        order = must_find_order(tx, order_id)
-        reasons = list(self._order_reasons(tx, order))
-        items = [item for item in tx.items(order_id) if item.state in ("queued", "leased", "in_progress", "failed")]
-        answer: Answer = {"order_id": order.id, "state": order.state, "reasons": reasons}
-        if items:
-            answer["items"] = [
-                {"item_id": item.id, "state": item.state, "reasons": self._item_reasons(tx, order, item)}
-                for item in items[:MOST_ITEMS]
-            ]
-        left_out = len(items) - MOST_ITEMS
-        return {**answer, "items_left_out": left_out} if left_out > 0 else answer
+    def _order_view(self, tx: ReadTx, actor: Actor, order_id: str) -> Answer:
+        order, look = must_find_order(tx, order_id), Look(self._desk, tx, actor)
+        items = [item for item in tx.items(order_id, limit=MOST_ITEMS) if item.state not in TERMINAL]
+        of_items = ((item.id, reason) for item in items for reason in look.at_item(order, item))
+        whole = list(look.at_order(order))
+        rows = [_row(reason) for reason in whole]
+        rows += [_row(reason, ids) for reason, ids in together(of_items) if reason not in whole]
+        return {"order_id": order.id, "state": order.state, "reasons": _fitting(rows)}
 
-    def _order_reasons(self, tx: ReadTx, order: WorkOrder) -> Iterable[Reason]:
-        if order.state == "submitted":
-            policy = self._desk.policy(order.type)
-            yield reason(
-                "awaiting_review",
-                f"every item is submitted; the gate is {policy.approval}, quorum {policy.quorum}",
-                f"review({order.id!r}), then approve or reject",
-                "reviewer",
-            )
-        elif order.state == "approved":
-            yield from (_effect_reason(order, one) for one in tx.effects(order.id) if one.state == "pending")
-        elif order.state == "failed":
-            message = (order.error or {}).get("message", "items failed and none is left open")
-            yield reason("failed", message, f"retry({order.id!r}) or cancel({order.id!r})", "reviewer")
-        elif order.state == "rejected":
-            yield reason("rejected", "a reviewer refused it for good", f"workdocket orders requeue {order.id}", "admin")
-        elif order.state in ("completed", "cancelled", "dead_lettered"):
-            yield reason("final", f"the order is {order.state}", "nothing", "nobody")
+    def _queue(self, tx: ReadTx, actor: Actor) -> Answer:
+        look, tally = Look(self._desk, tx, actor), tx.tally(MOST_COUNTED)
+        rows = [_row(reason) for reason in look.at_caller()]
+        seen = ((item.id, reason) for item in self._sample(tx) for reason in self._at(tx, look, item))
+        rows += [_row(reason, ids) for reason, ids in together(seen) if reason.code != "agent_limit"]
+        rows += _orders(tx)
+        if not any(tally.values()) and not rows:
+            rows = [_row(Reason("empty", "there is no open work", "propose", "requester"))]
+        return {"reasons": _fitting(rows), "totals": {name: n for name, n in tally.items() if n}}
 
-    def _item_reasons(self, tx: ReadTx, order: WorkOrder, item: WorkItem) -> list[Reason]:
-        if item.state == "queued":
-            return list(self._queued(tx, item)) or [
-                reason("available", "it is ready", f"checkout(item_id={item.id!r})", "worker")
-            ]
-        return [self._elsewhere(order, item)]
+    def _at(self, tx: ReadTx, look: Look, item: WorkItem) -> Iterable[Reason]:
+        return look.at_item(must_find_order(tx, item.order_id), item)
 
-    def _queued(self, tx: ReadTx, item: WorkItem) -> Iterable[Reason]:
-        now = self._desk.clock.now()
-        if item.type not in self._desk.registry.names():
-            yield reason("unknown_type", f"{item.type} is not registered here", "install or configure it", "admin")
-        for needed in item.waiting_for:
-            yield self._needed(tx, needed)
-        if item.due_at is not None and item.due_at > now:
-            held = f" and is kept for {item.reserved_for}" if item.reserved_for else ""
-            yield reason("not_yet", f"its time has not come{held}", "wait", "nobody", item.due_at)
-        limit = self._desk.policy(item.type).max_leases
-        if limit is not None and tx.leases_of_type(item.type, now) >= limit:
-            yield reason("type_limit", f"{limit} items of {item.type} are leased already", "finish one", "worker")
-
-    def _needed(self, tx: ReadTx, needed: str) -> Reason:
-        thing = tx.item(needed) or tx.order(needed)
-        state = thing.state if thing else "gone"
-        dead = state in ("cancelled", "dead_lettered", "rejected", "failed", "gone")
-        action = f"cancel this order, or bring {needed} back" if dead else f"finish {needed}"
-        return reason("blocked", f"it waits for {needed}, which is {state}", action, "reviewer" if dead else "worker")
-
-    def _elsewhere(self, order: WorkOrder, item: WorkItem) -> Reason:
-        lease = item.lease
-        if item.state in ("leased", "in_progress") and lease is not None:
-            holder = lease.holder.agent or lease.holder.session
-            return reason(
-                "leased", f"{holder} works on it", "its submission, or the lease's end", holder, lease.expires_at
-            )
-        if item.state == "failed":
-            message = (item.error or {}).get("message", "no attempt is left")
-            return reason("failed", message, f"retry(item_id={item.id!r})", "reviewer")
-        if item.state == "submitted" and order.state != "submitted":
-            return reason("others_open", "other items of the order are not submitted yet", "finish them", "worker")
-        return reason(item.state, f"the item is {item.state} and the order {order.state}", "see the order", "reviewer")
-
-    def _queue(self, tx: ReadTx) -> Answer:
-        now = self._desk.clock.now()
-        claim = Claim(self._desk, tx, SYSTEM, Wanted())
-        waiting = [tx.orders(OrderQuery(state=state, limit=5)) for state in ("submitted", "failed")]
-        first = claim.next()
-        ready = [first.id] if first else []
-        answer: Answer = {
-            "reasons": [reason("available", "items are ready", "checkout()", "worker")]
-            if ready
-            else [_nothing(claim.nothing(), now)],
-            "ready": ready,
-        }
-        for name, page in zip(("awaiting_review", "failed"), waiting, strict=True):
-            answer[name] = {"total": page.total, "orders": [order.id for order in page.orders]}
-        return answer
+    def _sample(self, tx: ReadTx) -> Iterator[WorkItem]:
+        """Some of the items of every kind that is not done: ready, delayed, blocked, leased."""
+        for name in dict.fromkeys([*self._desk.registry.names(), *tx.ready_types()]):
+            yield from _heads(tx, name)
+            yield from tx.delayed(name, LOOKED_AT)
+            yield from tx.blocked(name, LOOKED_AT)
+        yield from tx.held(LOOKED_AT)
 
 
-def _nothing(nothing: Nothing, now: int) -> Reason:
-    return reason(nothing.reason, nothing.message, "wait, or propose new work", "requester", now + nothing.retry_after)
+def _heads(tx: ReadTx, name: str) -> Iterator[WorkItem]:
+    """The first of a type's items of each rank and set of skills, as far as is looked."""
+    head = tx.rank_after(Line(name), BEFORE_ALL)
+    for _ in range(LOOKED_AT):
+        if head is None:
+            return
+        yield head
+        head = tx.skills_after(Line(name), head) or tx.rank_after(Line(name), head.rank)
 
 
-def _effect_reason(order: WorkOrder, effect: Effect) -> Reason:
-    if effect.claim is not None:
-        return reason("applying", f"attempt {effect.attempts} of {effect.kind} is under way", "wait", "nobody")
-    message = f"{effect.kind} is due" if effect.error is None else f"{effect.kind} failed: {effect.error}"
-    return reason(
-        "apply_due", message, f"a running server does it; get_order({order.id!r}) shows when", "system", effect.next_at
+def _orders(tx: ReadTx) -> Iterator[Answer]:
+    for state, code, action, by in ORDERS:
+        page = tx.orders(OrderQuery(state=state, limit=EXAMPLES))
+        if page.total:
+            some = [order.id for order in page.orders]
+            yield {"code": code, "orders": some, "count": page.total, "action": action, "by": by}
+
+
+def _row(reason: Reason, ids: Sequence[str] = ()) -> Answer:
+    return view.present(
+        code=reason.code,
+        message=_short(reason.message),
+        action=reason.action,
+        by=reason.by,
+        earliest_at=None if reason.at is None else iso(reason.at),
+        items=list(ids[:EXAMPLES]) or None,
+        count=len(ids) if len(ids) > EXAMPLES else None,
     )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+def _fitting(rows: Sequence[Answer]) -> list[Answer]:
+    """The rows, those beyond the room cut down to what they are about."""
+    room, found = ROOM, []
+    for row in rows:
+        room -= len(canonical(row))
+        found.append(row if room >= 0 else {name: value for name, value in row.items() if name in SHORT})
+    return found

@@ -168,6 +168,11 @@ KEY_AFTER = {
     f" AND i.concurrency_key > :concurrency_key {_IN_LINE}"
     for scope, line in _LINES.items()
 }
+READY_TYPES = (
+    "WITH RECURSIVE types (type) AS (SELECT MIN(type) FROM items WHERE ready_at IS NOT NULL UNION ALL"
+    " SELECT (SELECT MIN(i.type) FROM items i WHERE i.ready_at IS NOT NULL AND i.type > types.type)"
+    " FROM types WHERE types.type IS NOT NULL) SELECT type FROM types WHERE type IS NOT NULL"
+)
 TURNS = "SELECT rank, skills, concurrency_key, served FROM turns WHERE type = :type"
 TAKE_TURN = (
     "INSERT INTO turns (type, rank, skills, concurrency_key, served)"
@@ -225,6 +230,23 @@ ANY_BLOCKED = {
     scope: f"SELECT 1 FROM items i WHERE {where} AND i.state = 'queued' AND i.waiting_for IS NOT NULL LIMIT 1"
     for scope, where in _SCOPES.items()
 }
+
+_KINDS = {
+    "ready": "i.ready_at IS NOT NULL",
+    "delayed": _DELAYED,
+    "blocked": "i.state = 'queued' AND i.waiting_for IS NOT NULL",
+    "leased": "i.lease_expires_at IS NOT NULL",
+}
+TALLY = {
+    kind: f"SELECT COUNT(*) FROM (SELECT 1 FROM items i WHERE {where} LIMIT :most + 0) counted"
+    for kind, where in _KINDS.items()
+}
+DELAYED = f"{ITEM_WITH_LEASE} WHERE i.type = :type AND {_DELAYED} ORDER BY i.due_at LIMIT :limit + 0"
+BLOCKED = (
+    f"{ITEM_WITH_LEASE} WHERE i.type = :type AND {_KINDS['blocked']}"
+    " ORDER BY i.priority DESC, i.order_number LIMIT :limit + 0"
+)
+HELD = f"{ITEM_WITH_LEASE} WHERE {_KINDS['leased']} ORDER BY i.lease_expires_at LIMIT :limit + 0"
 
 HELD_BY = f"{ITEM_WITH_LEASE} WHERE l.actor_id = :actor_id AND l.ended_at IS NULL ORDER BY i.order_number, i.number"
 RETURNED_TO = (

@@ -264,6 +264,21 @@ class ReadTables:
             next_expiry=self._one(sql.NEXT_EXPIRY[scope], **given)[0],
         )
 
+    def ready_types(self) -> tuple[str, ...]:
+        return tuple(row[0] for row in self._all(sql.READY_TYPES))
+
+    def delayed(self, type: str, limit: int) -> tuple[WorkItem, ...]:
+        return self._items(sql.DELAYED, type=type, limit=limit)
+
+    def blocked(self, type: str, limit: int) -> tuple[WorkItem, ...]:
+        return self._items(sql.BLOCKED, type=type, limit=limit)
+
+    def held(self, limit: int) -> tuple[WorkItem, ...]:
+        return self._items(sql.HELD, limit=limit)
+
+    def tally(self, most: int) -> Mapping[str, int]:
+        return {kind: self._one(statement, most=most)[0] for kind, statement in sql.TALLY.items()}
+
     def oldest_answer(self) -> int | None:
         at: int | None = self._one(sql.OLDEST_ANSWER)[0]
         return at

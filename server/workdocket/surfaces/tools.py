@@ -145,10 +145,10 @@ async def get_item(app: App, caller: Caller, a: wire.GetItem) -> Answer:
     return await app.orders.get_item(a.item_id)
 
 
-@tool("Why not?", wire.Explain, EVERYBODY, READ, state=TEXT, reasons=ROWS, items=ROWS)
+@tool("Why not?", wire.Explain, EVERYBODY, READ, state=TEXT, reasons=ROWS, totals=OBJECT)
 async def explain(app: App, caller: Caller, a: wire.Explain) -> Answer:
     """Why an order, an item or (without ids) the queue does not move on, and what by whom would change that."""
-    return await app.why.explain(a.order_id, a.item_id)
+    return await app.why.explain(caller.actor, a.order_id, a.item_id)
 
 
 @tool("Audit log", wire.Events, EVERYBODY, READ, events=ROWS, next_cursor=TEXT)

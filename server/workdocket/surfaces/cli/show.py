@@ -188,10 +188,23 @@ def explain(answer: Answer) -> None:
     about = answer.get("order_id") or answer.get("item_id") or "queue"
     if "state" in answer:
         out.print(Text.assemble((about, "bold"), " is ", styled(answer["state"])))
-    rows = [(about, one) for one in answer["reasons"]]
-    rows += [(item["item_id"], one) for item in answer.get("items", []) for one in item["reasons"]]
-    shown = [(about, one["message"], one["action"], one["by"], at(one.get("earliest_at", ""))) for about, one in rows]
+    shown = [
+        (
+            _whom(one, about),
+            one.get("message", one["code"]),
+            one.get("action", ""),
+            one.get("by", ""),
+            at(one.get("earliest_at", "")),
+        )
+        for one in answer["reasons"]
+    ]
     table("", ("about", "why", "what would change it", "by", "earliest"), shown)
+
+
+def _whom(reason: Answer, about: str) -> str:
+    named = reason.get("items") or reason.get("orders") or [about]
+    more = reason.get("count", len(named)) - len(named)
+    return ", ".join(named) + (f" and {more} more" if more > 0 else "")
 
 
 def packet(answer: Answer) -> None:
