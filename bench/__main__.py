@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import explain, fairness, waiting
-from bench.figures import Report
+from bench.figures import Report, machine
 
 BENCHES: Mapping[str, Callable[[], Coroutine[Any, Any, Report]]] = {
     "waiting": waiting.measure,
@@ -25,7 +25,8 @@ HEAD = """\
 # Figures
 
 What `make bench` measured, each part on the machine that it names. The figures say what to expect and show what a
-change did; they are not promised. p99: 99 of 100 values are no greater. Every single value is in `bench/results`.
+change did; they are not promised. Load: how many processes of others wanted to run in the minute before. p99: 99 of 100
+values are no greater. The values behind the medians are in `bench/results`.
 """
 
 
@@ -35,8 +36,9 @@ def main(names: Sequence[str]) -> int:
         print(f"there is no bench {unknown[0]}; there are {', '.join(BENCHES)}", file=sys.stderr)
         return 2
     for name in names or BENCHES:
+        where = machine()
         report = asyncio.run(BENCHES[name]())
-        section = "\n".join(report.lines(f"make bench BENCH={name}"))
+        section = "\n".join(report.lines(f"make bench BENCH={name}", where))
         print(section, flush=True)
         report.keep(RESULTS / f"{name}.csv")
         _put(report.title, section)

@@ -49,27 +49,35 @@ class Report:
     parts: Sequence[str | Table]
     raw: Sequence[tuple[str, float]]
 
-    def lines(self, command: str) -> Iterator[str]:
+    def lines(self, command: str, where: str) -> Iterator[str]:
         yield f"## {self.title}"
         yield ""
-        yield f"`{command}` on {machine()}."
+        yield f"`{command}` on {where}."
         for part in self.parts:
             yield ""
             yield from part.lines() if isinstance(part, Table) else [" ".join(inspect.cleandoc(part).split())]
         yield ""
 
     def keep(self, file: Path) -> None:
+        """Write the raw values, one line for each series."""
         file.parent.mkdir(exist_ok=True)
+        series: dict[str, list[str]] = {}
+        for name, value in self.raw:
+            series.setdefault(name, []).append(f"{value:.3f}".rstrip("0").rstrip("."))
         with file.open("w", encoding="utf-8", newline="") as out:
-            rows = csv.writer(out, lineterminator="\n")
-            rows.writerow(["series", "value"])
-            rows.writerows((series, f"{value:.3f}".rstrip("0").rstrip(".")) for series, value in self.raw)
+            csv.writer(out, lineterminator="\n").writerows([name, *values] for name, values in series.items())
 
 
 def machine() -> str:
+    """Asked before a bench, so that the load is that of others."""
     sqlite = ".".join(map(str, SQLITE_VERSION))
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    return f"{os.cpu_count()} CPUs, {platform.system()} {platform.machine()}, {python}, SQLite {sqlite}"
+    return f"{os.cpu_count()} CPUs, {platform.system()} {platform.machine()}, {python}, SQLite {sqlite}, load {_load()}"
+
+
+def _load() -> str:
+    """How many processes wanted to run in the last minute, on average."""
+    return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
 
 
 def quantile(values: Iterable[float], share: float) -> float:
@@ -88,7 +96,8 @@ def main(measure: Callable[..., Coroutine[Any, Any, Report]]) -> None:
     module = inspect.getmodule(measure)
     name = module.__spec__.name if module and module.__spec__ else ""
     parser = ArgumentParser(prog=f"python -m {name}", description=module.__doc__ if module else None)
-    for option in inspect.signature(measure).parameters.values():
-        parser.add_argument(f"--{option.name}", type=type(option.default), default=option.default)
-    report = asyncio.run(measure(**vars(parser.parse_args())))
-    print("\n".join(report.lines(" ".join([parser.prog, *sys.argv[1:]]))))
+    for one in inspect.signature(measure).parameters.values():
+        parser.add_argument(f"--{one.name}", type=type(one.default), default=one.default)
+    options, where = vars(parser.parse_args()), machine()
+    report = asyncio.run(measure(**options))
+    print("\n".join(report.lines(" ".join([parser.prog, *sys.argv[1:]]), where)))
