@@ -25,7 +25,7 @@ HEAD = """\
 # Figures
 
 What `make bench` measured, each part on the machine that it names. The figures say what to expect and show what a
-change did; they are not promised. Load: how many processes of others wanted to run in the minute before. p99: 99 of 100
+change did; they are not promised. Load: how many processes wanted to run in the minute before. p99: 99 of 100
 values are no greater. The values behind the medians are in `bench/results`.
 """
 

@@ -69,7 +69,7 @@ class Report:
 
 
 def machine() -> str:
-    """Asked before a bench, so that the load is that of others."""
+    """Asked before a bench, so that its own load is not in it."""
     sqlite = ".".join(map(str, SQLITE_VERSION))
     python = f"{platform.python_implementation()} {platform.python_version()}"
     return f"{os.cpu_count()} CPUs, {platform.system()} {platform.machine()}, {python}, SQLite {sqlite}, load {_load()}"
