@@ -7,12 +7,13 @@ UV          ?= $(shell command -v uv 2>/dev/null)
 PYTHON      ?=
 PYTEST_ARGS ?=
 DEMO_ARGS   ?=
+BENCH       ?=
 PIP         := $(BIN)/python -m pip --disable-pip-version-check -qq install
 UV_PIP      := $(UV) pip install --quiet --python $(BIN)/python
 INSTALL     := $(if $(UV),$(UV_PIP),$(PIP))
-SOURCES     := server order_types tests docs $(wildcard bench)
+SOURCES     := server order_types tests docs bench
 
-.PHONY: help setup demo test check interop format docs build clean
+.PHONY: help setup demo test check interop bench format docs build clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -46,6 +47,9 @@ check: $(VENV)/.ready-dev ## all that CI asks for: format, lint, types, layers, 
 
 interop: $(VENV)/.ready ## run other people's MCP clients against the server (needs npm)
 	@WORKDOCKET="$(CURDIR)/$(BIN)/workdocket" interop/run
+
+bench: $(VENV)/.ready ## measure, print the figures, and write them to docs/reference/figures.md (BENCH=waiting to choose)
+	@$(BIN)/python -m bench $(BENCH)
 
 format: $(VENV)/.ready-dev ## format the code and mend what lint can mend
 	@$(BIN)/ruff check --quiet --fix-only $(SOURCES)

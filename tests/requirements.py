@@ -261,6 +261,7 @@ PROMISES: dict[str, str] = {
     "example-config": "mcp.json.example is what the README shows, and a server starts from it.",
     "readme-runs": "The README's commands are what the Makefile offers.",
     "docs-current": "The generated reference is current.",
+    "benches-run": "Every bench runs and prints its figures under the machine and the command.",
     "wheel-works": "The wheel holds everything and works installed outside of the repository.",
 }
 """What the contract says beyond the scenarios."""

@@ -1,0 +1,1 @@
+"""Figures of the product on this machine: printed and kept, never asserted."""
