@@ -68,13 +68,14 @@ def hand_out(desk: Desk, tx: WriteTx, actor: Actor, wanted: Wanted) -> list[Work
     return got or claim.nothing()
 
 
-def may_hand_out(desk: Desk, tx: ReadTx, actor: Actor, wanted: Wanted) -> bool:
-    """Whether a checkout would find something, or first has to see what time has changed."""
+def until_next(desk: Desk, tx: ReadTx, actor: Actor, wanted: Wanted) -> int:
+    """In how many milliseconds a checkout may find something that it does not find now; 0 when it would find it."""
     claim = Claim(desk, tx, actor, wanted)
+    if claim.room() > 0 and claim.next() is not None:
+        return 0
     backlog = tx.backlog(claim.types, wanted.filter)
-    if any(at is not None and at <= claim.now for at in (backlog.next_due, backlog.next_expiry)):
-        return True
-    return claim.room() > 0 and claim.next() is not None
+    times = [at - claim.now for at in (backlog.next_due, backlog.next_expiry) if at is not None]
+    return max(min(times, default=ASK_AGAIN_MS), 0)
 
 
 def _promote(desk: Desk, tx: WriteTx, claim: Claim) -> None:

@@ -145,14 +145,16 @@ class Orders:
     async def get_order(self, order_id: str, wait_seconds: float, since_version: int | None) -> Answer:
         """As it is, or once it is past ``since_version``; a wait without one ends at the next change."""
         deadline = time.monotonic() + wait_seconds
-        while True:
-            tick = self._desk.store.tick
-            answer = await self._desk.store.read(lambda tx: self._order_view(tx, order_id))
-            since_version = answer["version"] if since_version is None else since_version
-            left = deadline - time.monotonic()
-            if answer["version"] > since_version or left <= 0 or answer["order"]["state"] in TERMINAL:
-                return answer
-            await self._desk.store.wait(tick, left)
+        store, tick = self._desk.store, self._desk.store.tick
+        answer = await store.read(lambda tx: self._order_view(tx, order_id))
+        version = seen = answer["version"]
+        since = seen if since_version is None else since_version
+        if answer["order"]["state"] in TERMINAL:
+            return answer
+        while version <= since and (left := deadline - time.monotonic()) > 0:
+            tick = await store.wait(tick, left)
+            version = await store.read(lambda tx: tx.last_event(order_id))
+        return answer if version == seen else await store.read(lambda tx: self._order_view(tx, order_id))
 
     def _order_view(self, tx: ReadTx, order_id: str) -> Answer:
         order = must_find_order(tx, order_id)

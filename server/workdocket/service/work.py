@@ -17,7 +17,7 @@ from workdocket.domain.model import Actor, Change, Part, WorkItem, canonical, ch
 from workdocket.ports import ReadTx, WriteTx
 from workdocket.registry import TypeEntry
 from workdocket.service import hooks, view
-from workdocket.service.claim import Nothing, Wanted, hand_out, may_hand_out
+from workdocket.service.claim import Nothing, Wanted, hand_out, until_next
 from workdocket.service.desk import Answer, Call, Desk, must_find_item, must_find_order, written
 
 STOPPED = ("cancelled", "rejected", "dead_lettered")
@@ -52,17 +52,17 @@ class Worker:
         while True:
             tick = self._desk.store.tick
             answer = await self._desk.write(call, lambda tx: self._checkout(tx, call.actor, wanted))
-            left = deadline - time.monotonic()
-            if answer["items"] or left <= 0:
+            if answer["items"] or not await self._news(tick, call.actor, wanted, deadline):
                 return answer
-            await self._news(tick, call.actor, wanted, min(deadline, time.monotonic() + answer["retry_after_seconds"]))
 
-    async def _news(self, tick: int, actor: Actor, wanted: Wanted, deadline: float) -> None:
-        """Until there may be something to hand out, or the time is over; those who wait only read meanwhile."""
+    async def _news(self, tick: int, actor: Actor, wanted: Wanted, deadline: float) -> bool:
+        """Whether, before the time is over, there may be something to hand out; those who wait only read meanwhile."""
         while (left := deadline - time.monotonic()) > 0:
-            tick = await self._desk.store.wait(tick, left)
-            if await self._desk.store.read(lambda tx: may_hand_out(self._desk, tx, actor, wanted)):
-                return
+            pause = await self._desk.store.read(lambda tx: until_next(self._desk, tx, actor, wanted))
+            if pause == 0:
+                return True
+            tick = await self._desk.store.wait(tick, min(left, pause / 1000))
+        return False
 
     def _checkout(self, tx: WriteTx, actor: Actor, wanted: Wanted) -> Answer:
         if wanted.type is not None:
