@@ -211,7 +211,8 @@ EXPECTED = {
     sql.LIVE_LEASES_OF_TYPE: "items_held_by_type (type=? AND lease_expires_at>?)",
     sql.LEASE_BY_TOKEN: "(token=?)",
     sql.DUE_EFFECTS: "effects_pending (next_at<?)",
-    sql.RECALL: "answers",
+    sql.RECALL: "answers USING INDEX sqlite_autoindex_answers_1 (scope=?)",
+    sql.ANSWERS_BEFORE: "answers_by_age (created_at<?)",
 }
 
 

@@ -294,10 +294,9 @@ async def test_all_that_is_written_is_read_again_as_it_was(store: RealStore) -> 
         lambda tx: tx.submission("WO-9.1", "k"),
         lambda tx: tx.effect("e"),
         lambda tx: tx.diff("WO-9"),
-        lambda tx: tx.recall("s"),
+        lambda tx: tx.recall("s", 0),
         lambda tx: tx.order_by_dedupe_key("test", "k"),
         lambda tx: tx.next_effect_at(),
-        lambda tx: tx.oldest_answer(),
     ],
 )
 async def test_what_is_not_there_is_none(store: RealStore, look: Callable[[ReadTx], Any]) -> None:
@@ -468,11 +467,32 @@ async def test_orders_are_found_by_meta_and_by_the_states_of_their_items(store: 
 async def test_an_answer_is_remembered_until_it_is_forgotten(store: RealStore) -> None:
     await store.write(lambda tx: tx.remember("scope", "hash", {"a": [1]}, NOW))
 
-    assert await store.read(lambda tx: tx.recall("scope")) == ("hash", {"a": [1]})
-    assert await store.read(lambda tx: tx.oldest_answer()) == NOW
+    assert await store.read(lambda tx: tx.recall("scope", NOW)) == ("hash", {"a": [1]})
+    assert await store.read(lambda tx: tx.recall("scope", NOW + 1)) is None
     assert await store.write(lambda tx: tx.forget_answers(NOW, 10)) == 0
     assert await store.write(lambda tx: tx.forget_answers(NOW + 1, 10)) == 1
-    assert await store.read(lambda tx: tx.recall("scope")) is None
+    assert await store.read(lambda tx: tx.recall("scope", 0)) is None
+
+
+@pytest.mark.scenario("key-expires")
+async def test_an_answer_remembered_anew_is_new_in_all_its_parts(store: RealStore) -> None:
+    await store.write(lambda tx: tx.remember("scope", "old", {"a": 1}, NOW))
+
+    await store.write(lambda tx: tx.remember("scope", "new", {"a": 2}, NOW + 5))
+
+    assert await store.read(lambda tx: tx.recall("scope", NOW + 5)) == ("new", {"a": 2})
+
+
+@pytest.mark.scenario("I12")
+async def test_the_oldest_answers_are_forgotten_first_and_no_more_than_asked(store: RealStore) -> None:
+    for n in (3, 1, 2):
+        await store.write(lambda tx, n=n: tx.remember(f"scope {n}", "hash", n, NOW + n))
+
+    assert await store.write(lambda tx: tx.forget_answers(NOW + 3, 1)) == 1
+
+    assert await store.read(lambda tx: tx.answers_before(NOW + 3)) == 1
+    assert await store.read(lambda tx: tx.recall("scope 1", 0)) is None
+    assert await store.read(lambda tx: tx.recall("scope 2", 0)) == ("hash", 2)
 
 
 @pytest.mark.scenario("apply-resumes")

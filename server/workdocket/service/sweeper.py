@@ -10,11 +10,11 @@ from workdocket.domain.errors import WorkError
 from workdocket.service.claim import expire_overdue
 from workdocket.service.desk import Desk
 from workdocket.service.effects import Effects
+from workdocket.service.prune import prune
 
 log = logging.getLogger("workdocket.sweeper")
 
-DAY_MS = 86_400_000
-ANSWERS_AT_ONCE = 500
+PRUNED_A_ROUND = 10_000
 
 
 class Sweeper:
@@ -40,9 +40,7 @@ class Sweeper:
         ended = 0
         if await self._desk.store.read(lambda tx: bool(tx.overdue(self._desk.clock.now(), 1))):
             ended = await self._desk.change(lambda tx: expire_overdue(self._desk, tx))
-        horizon = self._desk.clock.now() - round(self._desk.settings.idempotency_ttl_days * DAY_MS)
-        if await self._desk.store.read(lambda tx: (tx.oldest_answer() or horizon) < horizon):
-            await self._desk.change(lambda tx: tx.forget_answers(horizon, ANSWERS_AT_ONCE))
+        await prune(self._desk, most=PRUNED_A_ROUND)
         return ended
 
     async def _pause(self) -> float:

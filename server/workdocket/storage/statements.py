@@ -34,6 +34,7 @@ DECISION = (
 EFFECT = (
     "id", "kind", "order_id", "state", "attempts", "next_at", "claim", "claimed_until", "error", "data",
 )  # fmt: skip
+ANSWER = ("scope", "request_hash", "created_at", "answer")
 EVENT = (
     "seq", "at", "event", "order_id", "item_id", "actor_type", "actor_id", "agent", "client", "attempt",
     "from_state", "to_state", "message", "data", "diff", "prev_hash", "hash",
@@ -277,12 +278,9 @@ def list_events(where: Sequence[str]) -> str:
     return f"SELECT {_list(EVENT)} FROM events WHERE {conditions} ORDER BY seq LIMIT :limit + 0"
 
 
-RECALL = "SELECT request_hash, answer FROM answers WHERE scope = :scope"
-REMEMBER = (
-    "INSERT INTO answers (scope, request_hash, created_at, answer) VALUES (:scope, :request_hash, :now, :answer)"
-    " ON CONFLICT (scope) DO UPDATE SET answer = excluded.answer"
-)
-OLDEST_ANSWER = "SELECT MIN(created_at) FROM answers"
+RECALL = "SELECT request_hash, answer FROM answers WHERE scope = :scope AND created_at >= :since"
+REMEMBER = _upsert("answers", ANSWER, ("scope",))
+ANSWERS_BEFORE = "SELECT COUNT(*) FROM answers WHERE created_at < :before"
 FORGET_ANSWERS = (
     "DELETE FROM answers WHERE scope IN (SELECT scope FROM answers WHERE created_at < :before"
     " ORDER BY created_at LIMIT :limit + 0)"

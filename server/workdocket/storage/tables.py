@@ -245,13 +245,12 @@ class ReadTables:
             next_expiry=self._one(sql.NEXT_EXPIRY[scope], **given)[0],
         )
 
-    def oldest_answer(self) -> int | None:
-        at: int | None = self._one(sql.OLDEST_ANSWER)[0]
-        return at
-
-    def recall(self, scope: str) -> tuple[str, Any] | None:
-        row = self._one(sql.RECALL, scope=scope)
+    def recall(self, scope: str, since: int) -> tuple[str, Any] | None:
+        row = self._one(sql.RECALL, scope=scope, since=since)
         return (row[0], codec.loads(row[1])) if row else None
+
+    def answers_before(self, before: int) -> int:
+        return int(self._one(sql.ANSWERS_BEFORE, before=before)[0])
 
 
 class WriteTables(ReadTables):
@@ -326,7 +325,7 @@ class WriteTables(ReadTables):
     def remember(self, scope: str, request_hash: str, answer: Any, now: int) -> None:
         self._db.execute(
             sql.REMEMBER,
-            {"scope": scope, "request_hash": request_hash, "answer": codec.dumps(answer), "now": now},
+            {"scope": scope, "request_hash": request_hash, "created_at": now, "answer": codec.dumps(answer)},
         )
 
     def forget_answers(self, before: int, limit: int) -> int:

@@ -282,6 +282,25 @@ def migrate(session: Session, /, dry_run: bool, as_json: bool) -> None:
     session.show("migrated", migrate_database(session.settings, dry_run=dry_run), as_json)
 
 
+@main.command()
+@click.option("--dry-run", is_flag=True, help="Say what would be removed, remove nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@JSON
+@click.pass_obj
+def prune(session: Session, /, dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Remove what is past its time: answers kept for idempotency keys. Running servers do the same, bit by bit."""
+    from workdocket.service import prune as service
+
+    if not (dry_run or yes):
+        days = session.settings.idempotency_ttl_days
+        click.confirm(f"Remove answers to idempotency keys older than {days:g} days?", abort=True, err=True)
+
+    async def work(app: App, actor: Actor) -> dict[str, Any]:
+        return await service.prune(app.desk, dry_run=dry_run)
+
+    session.show("pruned", operate(session, work), as_json)
+
+
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options that were given, as a tool takes them."""
     return {

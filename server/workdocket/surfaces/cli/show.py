@@ -214,6 +214,11 @@ def migrated(answer: Answer) -> None:
     out.print(f"schema version {answer['version']}: {done} {'to do' if answer['dry_run'] else 'done'}")
 
 
+def pruned(answer: Answer) -> None:
+    rows = [(kind, number["expired"], number["removed"]) for kind, number in answer.items()]
+    table("", ("what", "past its time", "removed"), rows)
+
+
 VIEWS: Mapping[str, Callable[[Answer], None]] = {
     "approved": approved,
     "events": events,
@@ -223,6 +228,7 @@ VIEWS: Mapping[str, Callable[[Answer], None]] = {
     "orders": orders,
     "packet": packet,
     "proposed": proposed,
+    "pruned": pruned,
     "state": state,
     "type": type_,
     "types": types,
