@@ -211,6 +211,8 @@ PROMISES: dict[str, str] = {
     "hand-out-order": "Items go out by priority, then age; blocked ones are skipped, never waited on.",
     "dependencies": "An item is not handed out before the items it names in after, and the orders its order depends on, are done.",
     "not-before": "An order with not_before is not handed out before that time.",
+    "deadline-ahead": "A deadline lies in the future and not before not_before, else the proposal is refused.",
+    "deadline-told": "A deadline that passes before its order is over leaves one event, whoever notices, and changes no state.",
     "attempts-counted": "Expiry and fail count an attempt, release does not; without one left the item fails.",
     "nothing-is-an-answer": "No item is an answer with a reason and retry_after_seconds.",
     "checkout-waits": "wait_seconds holds a checkout until something is available, also when another process made it so.",

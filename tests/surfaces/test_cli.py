@@ -240,6 +240,16 @@ def test_explain_takes_an_order_an_item_or_nothing(cli: Cli) -> None:
         assert "ready" in done.stdout
 
 
+@pytest.mark.scenario("deadline-ahead")
+def test_a_deadline_is_given_and_shown(cli: Cli, folder: Path) -> None:
+    filed = cli("propose", "test.echo", "--payload", message(folder), "--deadline", "2999-01-01T00:00:00Z")
+    past = cli("propose", "test.echo", "--payload", message(folder), "--deadline", "2001-01-01T00:00:00Z")
+
+    assert filed.exit_code == 0
+    assert (past.exit_code, past.stderr.partition(":")[0]) == (1, "invalid_request")
+    assert "deadline  2999-01-01 00:00:00Z\n" in cli("orders", "show", "WO-1").stdout
+
+
 # what is printed
 
 

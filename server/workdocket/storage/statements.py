@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from workdocket.domain.machine import ITEM_TABLE
+from workdocket.domain.machine import ITEM_TABLE, TERMINAL
 
 ORDER = (
     "number", "id", "uid", "version", "type", "type_version", "state", "priority", "requester_type", "requester_id",
-    "created_at", "changed_at", "not_before", "applied_at", "completed_at", "dedupe_key", "depends_on", "meta",
-    "error", "payload",
+    "created_at", "changed_at", "not_before", "deadline", "deadline_missed_at", "applied_at", "completed_at",
+    "dedupe_key", "depends_on", "meta", "error", "payload",
 )  # fmt: skip
 ITEM = (
     "id", "order_id", "order_number", "number", "version", "type", "state", "priority", "key", "created_at",
@@ -84,8 +84,14 @@ UPDATE_ORDER = _update(
     "orders",
     ORDER,
     ("number", "id", "uid", "type", "type_version", "priority", "requester_type", "requester_id", "created_at",
-     "not_before", "dedupe_key", "depends_on", "meta", "payload"),
+     "not_before", "deadline", "dedupe_key", "depends_on", "meta", "payload"),
 )  # fmt: skip
+_OVER = ", ".join(f"'{state}'" for state in TERMINAL)
+_WATCHED = f"deadline IS NOT NULL AND deadline_missed_at IS NULL AND state NOT IN ({_OVER})"
+PAST_DEADLINE = (
+    f"SELECT {_list(ORDER)} FROM orders WHERE {_WATCHED} AND deadline <= :now ORDER BY deadline LIMIT :limit + 0"
+)
+NEXT_DEADLINE = f"SELECT MIN(deadline) FROM orders WHERE {_WATCHED}"
 INSERT_ORDER_META = "INSERT INTO order_meta (key, value, order_id) VALUES (:key, :value, :order_id)"
 INSERT_ORDER_NEED = "INSERT INTO order_needs (order_id, needs_id) VALUES (:order_id, :needs_id)"
 

@@ -78,6 +78,9 @@ class ReadTables:
         row = self._one(sql.ORDER_BY_DEDUPE_KEY, type=type, key=key)
         return codec.order(row) if row else None
 
+    def past_deadline(self, now: int, limit: int) -> tuple[WorkOrder, ...]:
+        return tuple(codec.order(row) for row in self._all(sql.PAST_DEADLINE, now=now, limit=limit))
+
     def orders(self, query: OrderQuery) -> OrderPage:
         where, parameters = _order_conditions(query)
         total = self._one(sql.count_orders(where), **parameters)[0]
@@ -175,9 +178,9 @@ class ReadTables:
     def due_effects(self, now: int, limit: int) -> tuple[Effect, ...]:
         return tuple(codec.effect(row) for row in self._all(sql.DUE_EFFECTS, now=now, limit=limit))
 
-    def next_effect_at(self) -> int | None:
-        at: int | None = self._one(sql.NEXT_EFFECT_AT)[0]
-        return at
+    def next_due(self) -> int | None:
+        times = [self._one(statement)[0] for statement in (sql.NEXT_EFFECT_AT, sql.NEXT_DEADLINE)]
+        return min((at for at in times if at is not None), default=None)
 
     def diff(self, order_id: str) -> dict[str, Any] | None:
         row = self._one(sql.DIFF_OF_ORDER, order_id=order_id)

@@ -115,6 +115,7 @@ def types(session: Session, /, name: str | None, as_json: bool) -> None:
 @click.option("--payload", required=True, type=click.File("r", encoding="utf-8"), help="A JSON file; - is stdin.")
 @click.option("--priority", type=int, default=0, show_default=True, help="0 to 100, higher first.")
 @click.option("--depends-on", "depends_on", multiple=True, metavar="ORDER", help="To be completed first; repeatable.")
+@click.option("--deadline", metavar="TIME", help="When it is to be done by, ISO 8601; missing it is an event.")
 @click.option("--dedupe-key", help="At most one open order per type and key.")
 @click.option("--validate-only", is_flag=True, help="Check and plan; store nothing.")
 @KEY

@@ -114,7 +114,9 @@ def orders(answer: Answer) -> None:
 def order(answer: Answer) -> None:
     one = answer["order"]
     out.print(Text.assemble((one["id"], "bold"), " ", one["type"], " ", styled(one["state"])))
-    lines(("priority", one["priority"]), ("payload", one["payload"]), ("error", one.get("error")))
+    missed = " (missed)" if "deadline_missed_at" in one else ""
+    lines(("priority", one["priority"]), ("deadline", at(one.get("deadline", "")) + missed))
+    lines(("payload", one["payload"]), ("error", one.get("error")))
     items(answer["items"])
     if "decision" in answer:
         lines(("decision", answer["decision"]))
