@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support import until
 from tests.support.harness import LIMIT, Agent, House, Person, agent, held, house
 from workdocket.app import SystemClock
 from workdocket.domain.model import iso
@@ -187,6 +189,29 @@ async def test_many_deadlines_that_are_over_at_once_are_told_in_one_round(home: 
     await home.app.sweeper.sweep()
 
     assert sorted(event["order_id"] for event in await a.events() if event["event"] == MISSED) == sorted(orders)
+
+
+@pytest.mark.scenario("deadline-told")
+async def test_an_approval_is_not_stale_because_the_order_became_late_meanwhile(home: House, tmp_path: Path) -> None:
+    # given: an approval whose preview has begun
+    a, shown = home.person("A"), tmp_path / "shown"
+    os.mkfifo(shown)
+    payload = {"file": str(tmp_path / "ledger"), "shown": str(shown)}
+    order = await a.propose("test.ledger", payload, deadline=in_an_hour(home))
+    await a.hand_in(await a.take(), {})
+    home.clock.forward(HOUR)
+    async with asyncio.timeout(LIMIT), asyncio.TaskGroup() as group:
+        approving = group.create_task(a.ok("approve", order_id=order))
+        with await asyncio.to_thread(shown.open, "w") as preview:
+            # when
+            await home.app.sweeper.sweep()
+            preview.write("the same")
+        await until.order_in(a, order, "approved")
+        await asyncio.to_thread(shown.write_text, "the same")
+
+    # then
+    assert approving.result()["applied"]
+    assert len(await told(a, order)) == 1
 
 
 # noticed

@@ -9,11 +9,11 @@ AT_ONCE = 500
 
 
 async def prune(desk: Desk, *, most: int | None = None, dry_run: bool = False) -> Answer:
-    """How much of each kind is past its time, and how much of it was removed: all, at most ``most``, or none."""
+    """How much of each kind is past its time, and how much of it was removed: all, about ``most``, or none."""
     since = desk.remembered_since
     expired = await desk.store.read(lambda tx: tx.answers_before(since))
     wanted = 0 if dry_run else expired if most is None else min(expired, most)
     removed = 0
-    for left in range(wanted, 0, -AT_ONCE):
-        removed += await desk.change(lambda tx, left=left: tx.forget_answers(since, min(left, AT_ONCE)))  # type: ignore[misc]
+    for _ in range(0, wanted, AT_ONCE):
+        removed += await desk.change(lambda tx: tx.forget_answers(since, AT_ONCE))
     return {"answers": {"expired": expired, "removed": removed}}
