@@ -243,6 +243,18 @@ async def test_an_order_says_the_same_thing_of_many_items_once(home: House) -> N
     assert (reasons["available"]["items"], reasons["available"]["count"]) == (["WO-1.3", "WO-1.4"], 28)
 
 
+@pytest.mark.scenario("explain", "deadline-told")
+async def test_a_late_order_says_so(home: House) -> None:
+    ann = home.person("ann")
+    order_id = await ann.propose(deadline=iso(home.clock.now() + 1000))
+    home.clock.forward(2)
+    await home.app.sweeper.sweep()
+
+    assert await codes(ann, order_id=order_id) == ["deadline_missed", "available"]
+    await ann.hand_in(await ann.take())
+    assert await codes(ann, item_id="WO-1.1") == ["awaiting_review"]
+
+
 @pytest.mark.scenario("explain")
 async def test_a_submitted_order_says_what_stands_against_approval(home: House) -> None:
     ann = home.person("ann")

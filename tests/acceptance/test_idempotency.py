@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.harness import Agent, House, Person, agent, held, house
+from tests.support.harness import LIMIT, Agent, House, Person, agent, held, house
 from workdocket.storage.engine import dbapi
 
 GOOD = {"message": "hi", "verified": True}
+TTL = 600
 KEY = "a key of my own"
 Arguments = dict[str, Any]
 
@@ -156,6 +158,69 @@ async def test_a_repeated_checkout_gives_the_same_items_with_the_same_tokens_and
     assert (await a.hand_in(same))["item"]["state"] == "submitted"
 
 
+@pytest.mark.scenario("key-replays", "soft-expiry")
+@pytest.mark.parametrize("swept", [False, True], ids=["not noticed yet", "already swept"])
+async def test_a_checkout_repeated_after_its_lease_expired_gives_the_same_token_and_that_takes_the_lease_back(
+    home: House, swept: bool
+) -> None:
+    a = home.person("A")
+    await a.propose()
+    first = await a.ok("checkout", idempotency_key=KEY)
+    home.clock.forward(TTL)
+    if swept:
+        await home.app.sweeper.sweep()
+
+    again = await a.ok("checkout", idempotency_key=KEY)
+
+    assert again == {**first, "replayed": True}
+    assert (await a.hand_in(again["items"][0]))["item"]["state"] == "submitted"
+
+
+@pytest.mark.scenario("key-replays")
+async def test_a_checkout_repeated_after_somebody_else_took_the_item_gives_a_token_that_never_writes(
+    home: House,
+) -> None:
+    # given
+    a, b = home.person("A"), home.person("B")
+    order = await a.propose()
+    first = await a.ok("checkout", idempotency_key=KEY)
+    home.clock.forward(TTL)
+    await b.take()
+    trail = await a.events(order)
+
+    # when
+    again = await a.ok("checkout", idempotency_key=KEY)
+
+    # then
+    assert again == {**first, "replayed": True}
+    assert await a.events(order) == trail
+    refusal = await a.refused("heartbeat", "lease_lost", **held(again["items"][0]))
+    assert (refusal["details"]["reason"], refusal["details"]["checkout_possible"]) == ("held_by_other", False)
+    assert "idempotency_key" in refusal["hint"]
+
+
+@pytest.mark.scenario("key-replays")
+async def test_a_checkout_repeated_after_the_work_was_handed_in_is_told_so_and_a_new_key_gets_the_next_item(
+    home: House,
+) -> None:
+    # given
+    a = home.person("A")
+    orders = [await a.propose(), await a.propose()]
+    first = await a.ok("checkout", idempotency_key=KEY)
+    await a.hand_in(first["items"][0])
+
+    # when
+    again = await a.ok("checkout", idempotency_key=KEY)
+
+    # then
+    assert again == {**first, "replayed": True}
+    other = {"message": "something else", "verified": True}
+    refusal = await a.refused("submit", "lease_lost", **held(again["items"][0]), result=other)
+    assert (refusal["details"]["reason"], refusal["details"]["checkout_possible"]) == ("ended", False)
+    [item] = (await a.ok("checkout", idempotency_key="a new key"))["items"]
+    assert item["order_id"] == orders[1]
+
+
 @pytest.mark.scenario("I5")
 async def test_an_approval_repeated_under_its_key_applies_once(home: House, tmp_path: Path) -> None:
     a = home.person("A")
@@ -225,6 +290,35 @@ async def test_a_call_that_is_overtaken_by_its_equal_gives_the_same_answer(home:
 
         assert [answer.pop("replayed", False) for answer in answers].count(False) == 1
         assert [answer for answer in answers if answer != answers[0]] == []
+
+
+@EVERY_TOOL
+@pytest.mark.scenario("key-concurrent")
+async def test_two_servers_of_one_file_called_at_once_under_one_key_have_one_effect_and_one_answer(
+    tmp_path: Path, tool: str
+) -> None:
+    async with house(tmp_path) as one, house(tmp_path, clock=one.clock, ids=one.ids) as other:
+        a = one.person("A")
+        for round in range(5):
+            # given
+            arguments, _ = await PREPARE[tool](a)
+            before = len(await a.events())
+            together = asyncio.Barrier(2)
+
+            async def called(p: Person, together: asyncio.Barrier, **asked: Any) -> dict[str, Any]:
+                async with asyncio.timeout(LIMIT):
+                    await together.wait()
+                return await p.ok(tool, **asked)
+
+            # when
+            asked = {**arguments, "idempotency_key": f"{KEY} {round}"}
+            answers = await asyncio.gather(*(called(p, together, **asked) for p in (a, other.person("A"))))
+
+            # then
+            assert sorted(answer.pop("replayed", False) for answer in answers) == [False, True]
+            assert answers[0] == answers[1]
+            written = [event["event"] for event in (await a.events())[before:]]
+            assert [name for name in written if written.count(name) > 1] == []
 
 
 @pytest.mark.scenario("key-concurrent", "natural-repeat")
@@ -321,9 +415,12 @@ async def test_one_key_of_two_principals_is_two_keys(home: House) -> None:
     theirs = await b.propose(idempotency_key=KEY)
 
     assert mine != theirs
-    first = await a.ok("checkout", idempotency_key=KEY)
-    second = await b.ok("checkout", idempotency_key=KEY)
-    assert first["items"][0]["lease"]["token"] != second["items"][0]["lease"]["token"]
+    [first] = (await a.ok("checkout", idempotency_key=KEY))["items"]
+    [second] = (await b.ok("checkout", idempotency_key=KEY))["items"]
+    assert {first["order_id"], second["order_id"]} == {mine, theirs}
+    for who, item in ((a, first), (b, second)):
+        answer = await who.hand_in(item, idempotency_key=KEY)
+        assert (answer["item"]["id"], answer.get("replayed")) == (item["id"], None)
 
 
 # failures
@@ -360,6 +457,36 @@ async def test_a_refused_submission_does_not_use_its_key_up_though_it_is_recorde
 
     assert answer["item"]["state"] == "submitted"
     assert "replayed" not in answer
+    names = [event["event"] for event in await a.events()]
+    assert names.index("item.submission_refused") < names.index("item.submitted")
+
+
+@pytest.mark.scenario("key-failure-not-used", "late-result-kept")
+async def test_a_result_that_came_too_late_does_not_use_its_key_up_though_it_is_kept(home: House) -> None:
+    a, b = home.person("A"), home.person("B")
+    slow = await leased(a)
+    home.clock.forward(TTL)
+    quick = held(await b.take())
+    next_one = await leased(a)
+
+    answer = await refused_then_mended(
+        a, "submit", "lease_lost", {**slow, "result": {"n": 1}}, {**next_one, "result": {"n": 2}}
+    )
+
+    assert (answer["item"]["id"], answer.get("replayed")) == (next_one["item_id"], None)
+    kept = (await a.ok("get_item", item_id=quick["item_id"]))["item"]["late_results"]
+    assert [late["result"] for late in kept] == [{"n": 1}]
+
+
+@pytest.mark.scenario("key-failure-not-used")
+async def test_a_key_of_a_call_with_a_wrong_token_may_be_used_for_another_request(home: House) -> None:
+    a = home.person("A")
+    arguments = await leased(a)
+    guessed = {**arguments, "lease_token": "guessed"}
+
+    answer = await refused_then_mended(a, "release", "lease_lost", guessed, {**arguments, "reason": "lunch"})
+
+    assert (answer["item"]["state"], answer.get("replayed")) == ("queued", None)
 
 
 @pytest.mark.scenario("key-failure-not-used")
@@ -374,6 +501,7 @@ async def test_a_refused_part_does_not_use_its_key_up(home: House) -> None:
 
     assert answer["part"]["status"] == "validated"
     assert "replayed" not in answer
+    assert "part.refused" in [event["event"] for event in await a.events()]
 
 
 @pytest.mark.scenario("key-failure-not-used")
@@ -454,6 +582,15 @@ async def test_where_keys_are_demanded_reading_and_checking_need_none(tmp_path: 
         assert checked["valid"]
 
 
+@EVERY_TOOL
+@pytest.mark.scenario("I9")
+async def test_where_keys_are_not_demanded_every_call_works_without_one(home: House, tool: str) -> None:
+    a = home.person("A")
+    arguments, _ = await PREPARE[tool](a)
+
+    assert "replayed" not in await a.ok(tool, **arguments)
+
+
 @pytest.mark.scenario("I9")
 async def test_where_keys_are_not_demanded_equal_calls_without_one_are_two(home: House) -> None:
     a = home.person("A")
@@ -466,13 +603,15 @@ async def test_keys_are_kept_as_hashes_only(tmp_path: Path) -> None:
     async with house(tmp_path) as home:
         a = home.person("A")
         await a.propose(idempotency_key=KEY)
-        await a.ok("checkout", idempotency_key=KEY)
+        item = await a.take(idempotency_key=KEY)
+        await a.hand_in(item, idempotency_key=KEY)
+        await a.ok("approve", order_id=item["order_id"], idempotency_key=KEY)
 
     database = dbapi.connect(tmp_path / "work.db")
     scopes = [scope for (scope,) in database.execute("SELECT scope FROM answers")]
     database.close()
     assert [scope for scope in scopes if not re.fullmatch("[0-9a-f]{64}", scope)] == []
-    assert len(set(scopes)) == 2
+    assert len(set(scopes)) == 4 + 1, "one for each call, and one for the lease that the result came under"
     files = [file for file in tmp_path.iterdir() if file.is_file()]
     assert [file.name for file in files if KEY.encode() in file.read_bytes()] == []
 
@@ -489,6 +628,7 @@ async def test_equal_keys_hash_equally(tmp_path: Path) -> None:
     assert kept == (1,)
 
 
+@pytest.mark.scenario("N39")
 async def test_a_key_may_be_as_long_as_255_characters_and_no_longer(home: House) -> None:
     a = home.person("A")
     order = await a.propose(idempotency_key="k" * 255)
@@ -519,14 +659,26 @@ async def test_two_processes_at_once_under_one_key_have_one_effect_and_one_answe
             filed = await twice(one, other, "propose", type="test.free", payload={}, **key)
             order = filed["order"]["id"]
             [item] = (await twice(one, other, "checkout", order_id=order, **key))["items"]
+            await twice(one, other, "submit", **held(item), result={"n": 1}, **key)
+            await twice(one, other, "reject", order_id=order, errors=[{"message": "again"}], rework=True, **key)
+            key = {"idempotency_key": f"round {n}, reworked"}
+            [item] = (await twice(one, other, "checkout", order_id=order, **key))["items"]
             await twice(one, other, "submit_part", **held(item), part_key="one", payload={}, **key)
             await twice(one, other, "finalize", **held(item), **key)
             approved = await twice(one, other, "approve", order_id=order, **key)
             assert approved["order"]["state"] == "completed"
 
-        names = [event["event"] for event in (await one.ok("events", limit=500))["events"]]
-        for name in ("order.proposed", "item.leased", "part.received", "item.finalized", "decision.recorded"):
-            assert (name, names.count(name)) == (name, 10)
+        names = Counter(event["event"] for event in (await one.ok("events", limit=500))["events"])
+        once = (
+            "order.proposed",
+            "item.submitted",
+            "item.returned",
+            "part.received",
+            "item.finalized",
+            "order.approved",
+        )
+        assert {name: names[name] for name in once} == dict.fromkeys(once, 10)
+        assert (names["item.leased"], names["decision.recorded"]) == (20, 20)
 
 
 @pytest.mark.slow

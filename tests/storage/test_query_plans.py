@@ -16,6 +16,7 @@ import pytest
 
 from tests.support.harness import CountedIds, HandClock, House, Person, held, house, settings_for
 from workdocket.app import assemble
+from workdocket.domain.model import iso
 from workdocket.registry import load
 from workdocket.service.desk import Desk
 from workdocket.storage import statements as sql
@@ -96,8 +97,8 @@ async def fill(folder: Path, items: int) -> None:
             for _ in range(18):
                 await filer.propose("test.batch", twentieth, priority=90, not_before=LATER)
         await filer.propose("test.chain", {})
-        await filer.propose("test.echo")
-        await filer.propose("test.echo")
+        for _ in range(2):
+            await filer.propose("test.echo", deadline=iso(opened.clock.now() + 60_000))
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +130,7 @@ async def by_hand(opened: House, agent: Person) -> None:
     await agent.ok("submit", **held(chained), result={})
     opened.clock.forward(3600)
     await opened.app.sweeper.sweep()
+    await opened.app.desk.store.read(lambda tx: tx.next_due())
 
 
 CHECKOUTS: dict[str, dict[str, Any]] = {
@@ -219,7 +221,10 @@ EXPECTED = {
     sql.LIVE_LEASES_OF_TYPE: "items_held_by_type (type=? AND lease_expires_at>?)",
     sql.LEASE_BY_TOKEN: "(token=?)",
     sql.DUE_EFFECTS: "effects_pending (next_at<?)",
-    sql.RECALL: "answers",
+    sql.PAST_DEADLINE: "orders_by_deadline (deadline>? AND deadline<?)",
+    sql.NEXT_DEADLINE: "orders_by_deadline",
+    sql.RECALL: "answers USING INDEX sqlite_autoindex_answers_1 (scope=?)",
+    sql.ANSWERS_BEFORE: "answers_by_age (created_at<?)",
 }
 
 

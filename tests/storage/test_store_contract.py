@@ -295,10 +295,9 @@ async def test_all_that_is_written_is_read_again_as_it_was(store: RealStore) -> 
         lambda tx: tx.submission("WO-9.1", "k"),
         lambda tx: tx.effect("e"),
         lambda tx: tx.diff("WO-9"),
-        lambda tx: tx.recall("s"),
+        lambda tx: tx.recall("s", 0),
         lambda tx: tx.order_by_dedupe_key("test", "k"),
-        lambda tx: tx.next_effect_at(),
-        lambda tx: tx.oldest_answer(),
+        lambda tx: tx.next_due(),
     ],
 )
 async def test_what_is_not_there_is_none(store: RealStore, look: Callable[[ReadTx], Any]) -> None:
@@ -524,11 +523,72 @@ async def test_orders_are_found_by_meta_and_by_the_states_of_their_items(store: 
 async def test_an_answer_is_remembered_until_it_is_forgotten(store: RealStore) -> None:
     await store.write(lambda tx: tx.remember("scope", "hash", {"a": [1]}, NOW))
 
-    assert await store.read(lambda tx: tx.recall("scope")) == ("hash", {"a": [1]})
-    assert await store.read(lambda tx: tx.oldest_answer()) == NOW
+    assert await store.read(lambda tx: tx.recall("scope", NOW)) == ("hash", {"a": [1]})
+    assert await store.read(lambda tx: tx.recall("scope", NOW + 1)) is None
     assert await store.write(lambda tx: tx.forget_answers(NOW, 10)) == 0
     assert await store.write(lambda tx: tx.forget_answers(NOW + 1, 10)) == 1
-    assert await store.read(lambda tx: tx.recall("scope")) is None
+    assert await store.read(lambda tx: tx.recall("scope", 0)) is None
+
+
+@pytest.mark.scenario("key-expires")
+async def test_an_answer_remembered_anew_is_new_in_all_its_parts(store: RealStore) -> None:
+    await store.write(lambda tx: tx.remember("scope", "old", {"a": 1}, NOW))
+
+    await store.write(lambda tx: tx.remember("scope", "new", {"a": 2}, NOW + 5))
+
+    assert await store.read(lambda tx: tx.recall("scope", NOW + 5)) == ("new", {"a": 2})
+
+
+@pytest.mark.scenario("I12")
+async def test_the_oldest_answers_are_forgotten_first_and_no_more_than_asked(store: RealStore) -> None:
+    for n in (3, 1, 2):
+        await store.write(lambda tx, n=n: tx.remember(f"scope {n}", "hash", n, NOW + n))
+
+    assert await store.write(lambda tx: tx.forget_answers(NOW + 3, 1)) == 1
+
+    assert await store.read(lambda tx: tx.answers_before(NOW + 3)) == 1
+    assert await store.read(lambda tx: tx.recall("scope 1", 0)) is None
+    assert await store.read(lambda tx: tx.recall("scope 2", 0)) == ("hash", 2)
+
+
+@pytest.mark.scenario("deadline-told")
+async def test_past_their_deadline_are_orders_that_are_not_over_and_not_known_to_be_late(store: RealStore) -> None:
+    # given
+    def body(tx: WriteTx) -> None:
+        later, first, ahead, known, *over = [filed(tx, deadline=NOW + at) for at in (50, 40, 60, 10, 20, 20, 20)]
+        filed(tx)
+        tx.apply(Change(orders=(replace(known, version=2, deadline_missed_at=NOW + 10),)))
+        for order, state in zip(over, ("completed", "cancelled", "dead_lettered"), strict=True):
+            tx.apply(Change(orders=(replace(order, version=2, state=state),)))
+        assert [later.id, first.id, ahead.id, known.id] == ["WO-1", "WO-2", "WO-3", "WO-4"]
+
+    await store.write(body)
+
+    # when
+    async def past(now: int, limit: int = 9) -> list[str]:
+        return [order.id for order in await store.read(lambda tx: tx.past_deadline(now, limit))]
+
+    # then: the longest over first
+    assert await past(NOW + 39) == []
+    assert await past(NOW + 50) == ["WO-2", "WO-1"]
+    assert await past(NOW + 50, limit=1) == ["WO-2"]
+    assert the(await store.read(lambda tx: tx.order("WO-4"))).deadline_missed_at == NOW + 10
+    assert the(await store.read(lambda tx: tx.order("WO-3"))).deadline == NOW + 60
+
+
+async def test_the_next_thing_due_is_the_first_deadline_or_the_first_effect(store: RealStore) -> None:
+    async def after(body: Callable[[WriteTx], Any]) -> int | None:
+        await store.write(body)
+        return await store.read(lambda tx: tx.next_due())
+
+    def effect(tx: WriteTx, id: str, at: int, **fields: Any) -> None:
+        tx.apply(Change(effects=(Effect(id, "apply", "WO-1", at, **fields),)))
+
+    assert await after(lambda tx: filed(tx, deadline=NOW + 50)) == NOW + 50
+    assert await after(lambda tx: effect(tx, "later", NOW + 60)) == NOW + 50
+    assert await after(lambda tx: effect(tx, "in hand", NOW + 10, claim="somebody's")) == NOW + 50
+    assert await after(lambda tx: effect(tx, "sooner", NOW + 40)) == NOW + 40
+    assert await after(lambda tx: filed(tx, deadline=NOW + 30)) == NOW + 30
 
 
 @pytest.mark.scenario("apply-resumes")

@@ -8,7 +8,7 @@ from typing import Any
 from tests.support import until
 from tests.support.harness import House, Person, held
 from workdocket.domain import decide
-from workdocket.domain.model import Change, WorkOrder
+from workdocket.domain.model import Change, WorkOrder, iso
 
 WHY = [{"code": "wrong", "message": "look again", "path": "/message"}]
 
@@ -25,6 +25,7 @@ async def told(home: House, folder: Path) -> None:
     await followed_up(home)
     await one_after_another(home)
     await put_aside(home)
+    await too_late(home)
 
 
 async def straight_through(home: House) -> None:
@@ -153,6 +154,19 @@ async def put_aside(home: House) -> None:
     await agent.hand_in(await agent.take(order_id=order_id), {"count": 1})
     await agent.ok("fail", **held(await agent.take(order_id=order_id)), reason="impossible", retryable=False)
     await dead_letter(home, order_id)
+
+
+async def too_late(home: House) -> None:
+    """One whose deadline a sweep notices, and one that is completed before anybody does."""
+    agent = home.person("anna")
+    deadline = iso(home.clock.now() + 60_000)
+    noticed, unnoticed = [await agent.propose(deadline=deadline) for _ in range(2)]
+    item = await agent.take(order_id=unnoticed)
+    home.clock.forward(60)
+    await agent.hand_in(item)
+    await home.person("rita").ok("approve", order_id=unnoticed)
+    await home.app.sweeper.sweep()
+    await agent.ok("cancel", order_id=noticed)
 
 
 # what no tool offers

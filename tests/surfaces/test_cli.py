@@ -240,6 +240,16 @@ def test_explain_takes_an_order_an_item_or_nothing(cli: Cli) -> None:
         assert "ready" in done.stdout
 
 
+@pytest.mark.scenario("deadline-ahead")
+def test_a_deadline_is_given_and_shown(cli: Cli, folder: Path) -> None:
+    filed = cli("propose", "test.echo", "--payload", message(folder), "--deadline", "2999-01-01T00:00:00Z")
+    past = cli("propose", "test.echo", "--payload", message(folder), "--deadline", "2001-01-01T00:00:00Z")
+
+    assert filed.exit_code == 0
+    assert (past.exit_code, past.stderr.partition(":")[0]) == (1, "invalid_request")
+    assert "deadline  2999-01-01 00:00:00Z\n" in cli("orders", "show", "WO-1").stdout
+
+
 # what is printed
 
 
@@ -248,7 +258,7 @@ def test_explain_takes_an_order_an_item_or_nothing(cli: Cli) -> None:
     [
         ["types"], ["types", "test.echo"], ["propose", "test.echo", "--payload", "-"], ["orders", "list"],
         ["orders", "show", "WO-1"], ["review"], ["review", "WO-1"], ["explain"], ["explain", "WO-1"], ["events"],
-        ["migrate", "--dry-run"], ["approve", "WO-1"],
+        ["migrate", "--dry-run"], ["approve", "WO-1"], ["prune", "--dry-run"], ["prune", "--yes"],
     ],
     ids=" ".join,
 )  # fmt: skip
@@ -433,6 +443,42 @@ def test_the_demo_runs_the_main_job_to_its_end(process: Process, tmp_path: Path)
 
 
 # an operator's commands
+
+
+@pytest.fixture
+def old_answers(cli: Cli, folder: Path) -> Path:
+    """The database with three answers past their time, and one within it."""
+    for key in "abcd":
+        cli("propose", "test.echo", "--payload", message(folder), "--idempotency-key", key)
+    path = folder / ".workdocket" / "workdocket.db"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE answers SET created_at = created_at - 8 * 86400000 WHERE rowid <= 3")
+    return path
+
+
+def answers_in(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        count: int = connection.execute("SELECT COUNT(*) FROM answers").fetchone()[0]
+        return count
+
+
+@pytest.mark.scenario("I12")
+def test_prune_says_what_it_would_remove_then_removes_it(cli: Cli, old_answers: Path) -> None:
+    would = cli("prune", "--dry-run", "--json")
+    assert (json.loads(would.stdout), answers_in(old_answers)) == ({"answers": {"expired": 3, "removed": 0}}, 4)
+
+    did = cli("prune", "--yes", "--json")
+    assert (json.loads(did.stdout), answers_in(old_answers)) == ({"answers": {"expired": 3, "removed": 3}}, 1)
+
+
+@pytest.mark.scenario("I12")
+@pytest.mark.parametrize(("said", "code", "left"), [("n\n", 1, 4), ("y\n", 0, 1)])
+def test_prune_asks_first(cli: Cli, old_answers: Path, said: str, code: int, left: int) -> None:
+    done = cli("prune", input=said)
+
+    assert (done.exit_code, answers_in(old_answers)) == (code, left)
+    assert "older than 7 days" in done.stderr
+    assert ("answers" in done.stdout) == (code == 0)
 
 
 def test_a_rejected_order_is_sent_back_to_work(cli: Cli, folder: Path) -> None:

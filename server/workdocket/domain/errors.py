@@ -68,7 +68,7 @@ CATALOGUE: Mapping[str, ErrorKind] = _kinds(
         "lease_lost",
         409,
         False,
-        "Call checkout to get a lease.",
+        "Call checkout to get a lease, under a new idempotency_key if you use keys.",
         "The token is not the item's live lease.",
     ),
     ErrorKind(

@@ -23,6 +23,7 @@ EVENTS: Mapping[str, str] = {
     "order.requeued": "A refused order went back to work.",
     "order.dead_lettered": "The order was put aside for good.",
     "order.cancelled": "The order was stopped for good.",
+    "order.deadline_missed": "The deadline passed before the order was over; its state, and how many items were open.",
     "item.leased": "An agent took the item; its fence and when the lease ends.",
     "item.started": "The holder gave the first sign of work: a heartbeat or a part.",
     "item.submitted": "The result was handed in and passed its checks.",

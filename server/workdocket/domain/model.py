@@ -146,6 +146,8 @@ class WorkOrder:
     state: str = "queued"
     version: int = 1
     not_before: int | None = None
+    deadline: int | None = None
+    deadline_missed_at: int | None = None
     depends_on: tuple[str, ...] = ()
     dedupe_key: str | None = None
     applied_at: int | None = None

@@ -24,6 +24,7 @@ Body = Callable[[WriteTx], "Answer | WorkError"]
 log = logging.getLogger("workdocket.service")
 
 TRIES = 3
+DAY_MS = 86_400_000
 
 KEYLESS = frozenset({"checkout", "heartbeat", "requeue", "dead_letter"})
 """Calls whose repeat does no harm, so that no setting demands a key of them."""
@@ -76,6 +77,11 @@ class Desk:
             self.policies[type_name] = merged(self.settings, entry)
         return self.policies[type_name]
 
+    @property
+    def remembered_since(self) -> int:
+        """Answers from before that time are forgotten, swept or not."""
+        return self.clock.now() - round(self.settings.idempotency_ttl_days * DAY_MS)
+
     async def write(self, call: Call, body: Body) -> Answer:
         """The answer of ``body``, run in a transaction once per idempotency key.
 
@@ -91,7 +97,7 @@ class Desk:
     async def replay(self, call: Call) -> Answer | None:
         """The stored answer of an earlier equal call, before anything is asked or checked again."""
         scopes = call.scopes()
-        return await self.store.read(lambda tx: recalled(tx, call, scopes)) if scopes else None
+        return await self.store.read(lambda tx: recalled(tx, call, scopes, self.remembered_since)) if scopes else None
 
     async def once(self, call: Call, attempt: Callable[[], Awaitable[Answer]]) -> Answer:
         """The answer of an earlier equal call, also of one that overtook this one; else the attempt's own."""
@@ -108,7 +114,7 @@ class Desk:
 
     def _once(self, tx: WriteTx, call: Call, body: Body) -> Answer | WorkError:
         scopes = call.scopes()
-        earlier = recalled(tx, call, scopes)
+        earlier = recalled(tx, call, scopes, self.remembered_since)
         if earlier is not None:
             return earlier
         outcome = body(tx)
@@ -179,9 +185,9 @@ def due_effects(changes: Sequence[Change], now: int) -> list[str]:
     ]
 
 
-def recalled(tx: ReadTx, call: Call, scopes: list[str]) -> Answer | None:
+def recalled(tx: ReadTx, call: Call, scopes: list[str], since: int) -> Answer | None:
     for n, scope in enumerate(scopes):
-        found = tx.recall(scope)
+        found = tx.recall(scope, since)
         if found is None:
             continue
         request_hash, answer = found

@@ -23,13 +23,14 @@ MOST_ITEMS_SHOWN = 25
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What a caller asks to have done. ``not_before`` in milliseconds."""
+    """What a caller asks to have done. ``not_before`` and ``deadline`` in milliseconds."""
 
     type: str
     payload: Any
     priority: int = 0
     meta: Mapping[str, Any] | None = None
     not_before: int | None = None
+    deadline: int | None = None
     depends_on: tuple[str, ...] = ()
     dedupe_key: str | None = None
 
@@ -51,8 +52,9 @@ class Orders:
         earlier = await self._desk.replay(call)
         if earlier is not None:
             return earlier
-        self._check_payload(entry, wanted)
         now = self._desk.clock.now()
+        self._check_payload(entry, wanted)
+        self._check_deadline(wanted, now)
         draft = WorkOrder(
             id=f"{self._desk.settings.project_key}-0",
             number=0,
@@ -66,6 +68,7 @@ class Orders:
             changed_at=now,
             meta=dict(wanted.meta or {}),
             not_before=wanted.not_before if wanted.not_before and wanted.not_before > now else None,
+            deadline=wanted.deadline,
             depends_on=wanted.depends_on,
             dedupe_key=wanted.dedupe_key,
         )
@@ -82,6 +85,13 @@ class Orders:
             raise WorkError(
                 "invalid_payload", f"{entry.name} refuses the payload: {_first(findings)}", findings=findings
             )
+
+    def _check_deadline(self, wanted: Proposal, now: int) -> None:
+        if wanted.deadline is None:
+            return
+        findings = decide.deadline_findings(wanted.deadline, wanted.not_before, now)
+        if findings:
+            raise WorkError("invalid_request", _first(findings), findings=findings)
 
     async def _plan(self, entry: TypeEntry, draft: WorkOrder) -> list[ItemSpec]:
         plan = await hooks.plan(entry, replace(draft, payload=json.loads(canonical(draft.payload))))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from workdocket.domain.machine import TERMINAL, WORKING
-from workdocket.domain.model import Actor, Effect, WorkItem, WorkOrder
+from workdocket.domain.model import Actor, Effect, WorkItem, WorkOrder, iso
 from workdocket.ports import ReadTx
 from workdocket.service import limit
 from workdocket.service.desk import Desk
@@ -47,6 +47,9 @@ class Look:
 
     def at_order(self, order: WorkOrder) -> Iterator[Reason]:
         """What concerns an order as a whole."""
+        if order.deadline_missed_at is not None and order.state not in TERMINAL:
+            action = "finish it, or cancel it and propose it anew"
+            yield Reason("deadline_missed", f"its deadline was {iso(order.deadline or 0)}", action, "requester")
         if order.state == "submitted":
             yield self._awaiting_review(order)
         elif order.state == "approved":
@@ -131,7 +134,8 @@ class Look:
             return _refused(order)
         if item.state in TERMINAL:
             return Reason("final", f"the item is {item.state}", "nothing", "nobody")
-        return next(self.at_order(order), None) or _OTHERS_OPEN
+        whole = [reason for reason in self.at_order(order) if reason.code != "deadline_missed"]
+        return whole[0] if whole else _OTHERS_OPEN
 
     def _awaiting_review(self, order: WorkOrder) -> Reason:
         policy = self._desk.policy(order.type)

@@ -150,7 +150,8 @@ class Reviews:
 
     def _decide(self, tx: WriteTx, actor: Actor, packet: Packet, comment: str | None, rule: str | None) -> Answer:
         order = must_find_order(tx, packet.order.id, items=True)
-        if order.version != packet.order.version:
+        became_late = order.deadline_missed_at != packet.order.deadline_missed_at  # which nobody decides on
+        if order.version != packet.order.version + became_late:
             step(ORDER, order.id, order.state, "approve")
             raise WorkError("stale", f"{order.id} changed while it was checked", retry_after_seconds=0)
         change = decide.approve(

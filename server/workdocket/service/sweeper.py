@@ -1,4 +1,4 @@
-"""What nobody calls for: leases that ran out, effects that are due, answers that are too old to repeat."""
+"""What nobody calls for: leases that ran out, effects that are due, deadlines missed, answers too old to repeat."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ import logging
 
 import anyio
 
+from workdocket.domain import decide
 from workdocket.domain.errors import WorkError
+from workdocket.ports import WriteTx
 from workdocket.service.claim import expire_overdue
 from workdocket.service.desk import Desk
 from workdocket.service.effects import Effects
+from workdocket.service.prune import prune
 
 log = logging.getLogger("workdocket.sweeper")
 
-DAY_MS = 86_400_000
-ANSWERS_AT_ONCE = 500
+LATE_AT_ONCE = 20
+PRUNED_A_ROUND = 10_000
 
 
 class Sweeper:
@@ -40,13 +43,27 @@ class Sweeper:
         ended = 0
         if await self._desk.store.read(lambda tx: bool(tx.overdue(self._desk.clock.now(), 1))):
             ended = await self._desk.change(lambda tx: expire_overdue(self._desk, tx))
-        horizon = self._desk.clock.now() - round(self._desk.settings.idempotency_ttl_days * DAY_MS)
-        if await self._desk.store.read(lambda tx: (tx.oldest_answer() or horizon) < horizon):
-            await self._desk.change(lambda tx: tx.forget_answers(horizon, ANSWERS_AT_ONCE))
+        await self._miss_deadlines()
+        await prune(self._desk, most=PRUNED_A_ROUND)
         return ended
 
+    async def _miss_deadlines(self) -> None:
+        now = self._desk.clock.now()
+
+        def some(tx: WriteTx) -> bool:
+            """Whether there may be more."""
+            late = tx.past_deadline(now, LATE_AT_ONCE)
+            for order in late:
+                tx.apply(decide.miss_deadline(order, tx.counts([order.id])[order.id], now))
+            return len(late) == LATE_AT_ONCE
+
+        more = await self._desk.store.read(lambda tx: bool(tx.past_deadline(now, 1)))
+        while more:
+            more = await self._desk.change(some)
+
     async def _pause(self) -> float:
-        due = await self._desk.store.read(lambda tx: tx.next_effect_at())
+        """Seconds until the next thing is due, at most what is set; a second where it is overdue, in other hands."""
+        due = await self._desk.store.read(lambda tx: tx.next_due())
         longest = self._desk.settings.sweep_every_seconds
         if due is None:
             return longest

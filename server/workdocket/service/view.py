@@ -72,6 +72,8 @@ def order_row(order: WorkOrder, counts: Mapping[str, int]) -> View:
         created_at=iso(order.created_at),
         changed_at=iso(order.changed_at),
         not_before=when(order.not_before),
+        deadline=when(order.deadline),
+        deadline_missed_at=when(order.deadline_missed_at),
         depends_on=list(order.depends_on) or None,
         dedupe_key=order.dedupe_key,
         meta=cut(order.meta) if order.meta else None,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from workdocket.domain.machine import ITEM_TABLE
+from workdocket.domain.machine import ITEM_TABLE, TERMINAL
 
 ORDER = (
     "number", "id", "uid", "version", "type", "type_version", "state", "priority", "requester_type", "requester_id",
-    "created_at", "changed_at", "not_before", "applied_at", "completed_at", "dedupe_key", "depends_on", "meta",
-    "error", "payload",
+    "created_at", "changed_at", "not_before", "deadline", "deadline_missed_at", "applied_at", "completed_at",
+    "dedupe_key", "depends_on", "meta", "error", "payload",
 )  # fmt: skip
 ITEM = (
     "id", "order_id", "order_number", "number", "version", "type", "state", "priority", "key", "created_at",
@@ -35,6 +35,7 @@ DECISION = (
 EFFECT = (
     "id", "kind", "order_id", "state", "attempts", "next_at", "claim", "claimed_until", "error", "data",
 )  # fmt: skip
+ANSWER = ("scope", "request_hash", "created_at", "answer")
 EVENT = (
     "seq", "at", "event", "order_id", "item_id", "actor_type", "actor_id", "agent", "client", "attempt",
     "from_state", "to_state", "message", "data", "diff", "prev_hash", "hash",
@@ -84,8 +85,14 @@ UPDATE_ORDER = _update(
     "orders",
     ORDER,
     ("number", "id", "uid", "type", "type_version", "priority", "requester_type", "requester_id", "created_at",
-     "not_before", "dedupe_key", "depends_on", "meta", "payload"),
+     "not_before", "deadline", "dedupe_key", "depends_on", "meta", "payload"),
 )  # fmt: skip
+_OVER = ", ".join(f"'{state}'" for state in TERMINAL)
+_WATCHED = f"deadline IS NOT NULL AND deadline_missed_at IS NULL AND state NOT IN ({_OVER})"
+PAST_DEADLINE = (
+    f"SELECT {_list(ORDER)} FROM orders WHERE {_WATCHED} AND deadline <= :now ORDER BY deadline LIMIT :limit + 0"
+)
+NEXT_DEADLINE = f"SELECT MIN(deadline) FROM orders WHERE {_WATCHED}"
 INSERT_ORDER_META = "INSERT INTO order_meta (key, value, order_id) VALUES (:key, :value, :order_id)"
 INSERT_ORDER_NEED = "INSERT INTO order_needs (order_id, needs_id) VALUES (:order_id, :needs_id)"
 
@@ -324,12 +331,9 @@ def list_events(where: Sequence[str]) -> str:
     return f"SELECT {_list(EVENT)} FROM events WHERE {conditions} ORDER BY seq LIMIT :limit + 0"
 
 
-RECALL = "SELECT request_hash, answer FROM answers WHERE scope = :scope"
-REMEMBER = (
-    "INSERT INTO answers (scope, request_hash, created_at, answer) VALUES (:scope, :request_hash, :now, :answer)"
-    " ON CONFLICT (scope) DO UPDATE SET answer = excluded.answer"
-)
-OLDEST_ANSWER = "SELECT MIN(created_at) FROM answers"
+RECALL = "SELECT request_hash, answer FROM answers WHERE scope = :scope AND created_at >= :since"
+REMEMBER = _upsert("answers", ANSWER, ("scope",))
+ANSWERS_BEFORE = "SELECT COUNT(*) FROM answers WHERE created_at < :before"
 FORGET_ANSWERS = (
     "DELETE FROM answers WHERE scope IN (SELECT scope FROM answers WHERE created_at < :before"
     " ORDER BY created_at LIMIT :limit + 0)"

@@ -80,6 +80,9 @@ class ReadTables:
         row = self._one(sql.ORDER_BY_DEDUPE_KEY, type=type, key=key)
         return codec.order(row) if row else None
 
+    def past_deadline(self, now: int, limit: int) -> tuple[WorkOrder, ...]:
+        return tuple(codec.order(row) for row in self._all(sql.PAST_DEADLINE, now=now, limit=limit))
+
     def orders(self, query: OrderQuery) -> OrderPage:
         where, parameters = _order_conditions(query)
         total = self._one(sql.count_orders(where), **parameters)[0]
@@ -188,9 +191,9 @@ class ReadTables:
     def due_effects(self, now: int, limit: int) -> tuple[Effect, ...]:
         return tuple(codec.effect(row) for row in self._all(sql.DUE_EFFECTS, now=now, limit=limit))
 
-    def next_effect_at(self) -> int | None:
-        at: int | None = self._one(sql.NEXT_EFFECT_AT)[0]
-        return at
+    def next_due(self) -> int | None:
+        times = [self._one(statement)[0] for statement in (sql.NEXT_EFFECT_AT, sql.NEXT_DEADLINE)]
+        return min((at for at in times if at is not None), default=None)
 
     def diff(self, order_id: str) -> dict[str, Any] | None:
         row = self._one(sql.DIFF_OF_ORDER, order_id=order_id)
@@ -279,13 +282,12 @@ class ReadTables:
     def tally(self, most: int) -> Mapping[str, int]:
         return {kind: self._one(statement, most=most)[0] for kind, statement in sql.TALLY.items()}
 
-    def oldest_answer(self) -> int | None:
-        at: int | None = self._one(sql.OLDEST_ANSWER)[0]
-        return at
-
-    def recall(self, scope: str) -> tuple[str, Any] | None:
-        row = self._one(sql.RECALL, scope=scope)
+    def recall(self, scope: str, since: int) -> tuple[str, Any] | None:
+        row = self._one(sql.RECALL, scope=scope, since=since)
         return (row[0], codec.loads(row[1])) if row else None
+
+    def answers_before(self, before: int) -> int:
+        return int(self._one(sql.ANSWERS_BEFORE, before=before)[0])
 
 
 class WriteTables(ReadTables):
@@ -368,7 +370,7 @@ class WriteTables(ReadTables):
     def remember(self, scope: str, request_hash: str, answer: Any, now: int) -> None:
         self._db.execute(
             sql.REMEMBER,
-            {"scope": scope, "request_hash": request_hash, "answer": codec.dumps(answer), "now": now},
+            {"scope": scope, "request_hash": request_hash, "created_at": now, "answer": codec.dumps(answer)},
         )
 
     def forget_answers(self, before: int, limit: int) -> int:

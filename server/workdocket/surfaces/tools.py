@@ -102,7 +102,8 @@ async def order_types(app: App, caller: Caller, a: wire.OrderTypes) -> Answer:
 async def propose(app: App, caller: Caller, a: wire.Propose) -> Answer:
     """File a work order; it is planned into items at once. Get the payload's schema from order_types(name) first.
     All faults come back together as findings. Then checkout works on it, or get_order follows it."""
-    wanted = Proposal(a.type, a.payload, a.priority, a.meta, ms(a.not_before), tuple(a.depends_on), a.dedupe_key)
+    times = ms(a.not_before), ms(a.deadline)
+    wanted = Proposal(a.type, a.payload, a.priority, a.meta, *times, tuple(a.depends_on), a.dedupe_key)
     return await app.orders.propose(call(caller, "propose", a), wanted, validate_only=a.validate_only)
 
 

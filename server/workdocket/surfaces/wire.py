@@ -135,6 +135,7 @@ class Propose(Mutating):
     priority: Priority = 0
     meta: Annotated[Object, Field(description="Your labels.")] | None = None
     not_before: Time | None = None
+    deadline: Time | None = None
     depends_on: Annotated[
         list[OrderId], BeforeValidator(_parsed), Field(max_length=100, description="Orders to be completed first.")
     ] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import permutations
@@ -41,6 +42,7 @@ class Walk:
         self.chance = chance
         self.policy = replace(POLICY, quorum=chance.choice([1, 2]), approval=chance.choice(["manual", "auto"]))
         self.book = Book.of(*PLAN)
+        self.book.order = replace(self.book.order, deadline=chance.choice([None, NOW + SECOND, NOW + 10 * TTL]))
         self.now = NOW
         self.count = 0
 
@@ -84,6 +86,8 @@ class Walk:
         for item in list(self.book.items.values()):
             if item.state in AT_WORK and item.lease is not None and item.lease.expires_at <= self.now:
                 self.book.write(decide.expire(self.known(item.id, "")))
+        states = Counter(item.state for item in self.book.items.values())
+        self.book.write(decide.miss_deadline(self.book.order, states, self.now))
 
     def a_worker_calls(self) -> None:
         item_id = self.chance.choice(ITEMS)
@@ -225,6 +229,19 @@ def an_apply_is_due_exactly_while_the_order_is_approved(walk: Walk) -> None:
     assert len(walk.pending_applies()) == (walk.book.order.state == "approved")
 
 
+def a_missed_deadline_is_told_once_and_only_while_the_order_was_not_over(walk: Walk) -> None:
+    order = walk.book.order
+    told = [event for event in walk.book.events if event.event == "order.deadline_missed"]
+    assert [event.at for event in told] == ([] if order.deadline_missed_at is None else [order.deadline_missed_at])
+    if told:
+        assert order.deadline is not None
+        assert order.deadline <= told[0].at
+        assert told[0].data is not None
+        assert told[0].data["state"] not in TERMINAL
+    if order.state in TERMINAL and order.deadline is not None:
+        assert bool(told) == (order.deadline <= order.changed_at)
+
+
 def every_order_that_is_not_over_can_be_stopped(walk: Walk) -> None:
     order, state = walk.book.whole, walk.book.order.state
     if state not in (*TERMINAL, "approved"):
@@ -243,6 +260,7 @@ ALWAYS = (
     nobody_works_on_an_item_before_what_it_needs_is_handed_in,
     work_is_open_in_open_orders_only,
     an_apply_is_due_exactly_while_the_order_is_approved,
+    a_missed_deadline_is_told_once_and_only_while_the_order_was_not_over,
     every_order_that_is_not_over_can_be_stopped,
 )
 

@@ -2,6 +2,7 @@
 
 from workdocket.domain.decide.admin import cancel, dead_letter, requeue, retry
 from workdocket.domain.decide.apply import after_applied, applied, apply_raised, claim, drifted
+from workdocket.domain.decide.deadline import deadline_findings, miss_deadline
 from workdocket.domain.decide.facts import Facts, Work
 from workdocket.domain.decide.handin import finalize, submit, take_part
 from workdocket.domain.decide.hold import checkout, expire, fail, heartbeat, release, renew
@@ -20,11 +21,13 @@ __all__ = [
     "checkout",
     "claim",
     "dead_letter",
+    "deadline_findings",
     "drifted",
     "expire",
     "fail",
     "finalize",
     "heartbeat",
+    "miss_deadline",
     "plan_findings",
     "propose",
     "reject",

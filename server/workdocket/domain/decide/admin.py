@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from workdocket.domain.decide.deadline import marked_if_late
 from workdocket.domain.decide.hold import end_lease
 from workdocket.domain.decide.review import apply_effect, waits
 from workdocket.domain.draft import Draft
@@ -50,6 +51,7 @@ def retry(order: WorkOrder, actor: Actor, now: int, item: WorkItem | None = None
 def _end(order: WorkOrder, actor: Actor, now: int, command: str, reason: str | None) -> Change:
     target = step(ORDER, order.id, order.state, command).target
     draft = Draft(now, actor)
+    order = marked_if_late(draft, order)
     for item in order.items:
         draft.move_item(item, command, message=reason, lease=end_lease(draft, item, target), due_at=None)
     draft.move_order(order, command, message=reason)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from workdocket.domain.decide.deadline import marked_if_late
 from workdocket.domain.diff import Diff
 from workdocket.domain.draft import Draft
 from workdocket.domain.model import SYSTEM, Change, Effect, Policy, WorkItem, WorkOrder, iso
@@ -33,6 +34,7 @@ def applied(
     """The order completed with its diff. ``waiting`` are items of other orders that depend on it."""
     draft = Draft(now, SYSTEM)
     draft.effects.append(finished(effect))
+    order = marked_if_late(draft, order)
     data = {"attempt": effect.attempts}
     moved = draft.move_order(order, "apply", data=data, diff=diff.as_dict(), applied_at=now, error=None)
     for item in order.items:

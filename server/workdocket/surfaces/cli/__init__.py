@@ -115,6 +115,7 @@ def types(session: Session, /, name: str | None, as_json: bool) -> None:
 @click.option("--payload", required=True, type=click.File("r", encoding="utf-8"), help="A JSON file; - is stdin.")
 @click.option("--priority", type=int, default=0, show_default=True, help="0 to 100, higher first.")
 @click.option("--depends-on", "depends_on", multiple=True, metavar="ORDER", help="To be completed first; repeatable.")
+@click.option("--deadline", metavar="TIME", help="When it is to be done by, ISO 8601; missing it is an event.")
 @click.option("--dedupe-key", help="At most one open order per type and key.")
 @click.option("--validate-only", is_flag=True, help="Check and plan; store nothing.")
 @KEY
@@ -280,6 +281,25 @@ def migrate(session: Session, /, dry_run: bool, as_json: bool) -> None:
     from workdocket.app import migrate_database
 
     session.show("migrated", migrate_database(session.settings, dry_run=dry_run), as_json)
+
+
+@main.command()
+@click.option("--dry-run", is_flag=True, help="Say what would be removed, remove nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@JSON
+@click.pass_obj
+def prune(session: Session, /, dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Remove what is past its time: answers kept for idempotency keys. Running servers do the same, bit by bit."""
+    from workdocket.service import prune as service
+
+    if not (dry_run or yes):
+        days = session.settings.idempotency_ttl_days
+        click.confirm(f"Remove answers to idempotency keys older than {days:g} days?", abort=True, err=True)
+
+    async def work(app: App, actor: Actor) -> dict[str, Any]:
+        return await service.prune(app.desk, dry_run=dry_run)
+
+    session.show("pruned", operate(session, work), as_json)
 
 
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -114,7 +114,9 @@ def orders(answer: Answer) -> None:
 def order(answer: Answer) -> None:
     one = answer["order"]
     out.print(Text.assemble((one["id"], "bold"), " ", one["type"], " ", styled(one["state"])))
-    lines(("priority", one["priority"]), ("payload", one["payload"]), ("error", one.get("error")))
+    missed = " (missed)" if "deadline_missed_at" in one else ""
+    lines(("priority", one["priority"]), ("deadline", at(one.get("deadline", "")) + missed))
+    lines(("payload", one["payload"]), ("error", one.get("error")))
     items(answer["items"])
     if "decision" in answer:
         lines(("decision", answer["decision"]))
@@ -227,6 +229,11 @@ def migrated(answer: Answer) -> None:
     out.print(f"schema version {answer['version']}: {done} {'to do' if answer['dry_run'] else 'done'}")
 
 
+def pruned(answer: Answer) -> None:
+    rows = [(kind, number["expired"], number["removed"]) for kind, number in answer.items()]
+    table("", ("what", "past its time", "removed"), rows)
+
+
 VIEWS: Mapping[str, Callable[[Answer], None]] = {
     "approved": approved,
     "events": events,
@@ -236,6 +243,7 @@ VIEWS: Mapping[str, Callable[[Answer], None]] = {
     "orders": orders,
     "packet": packet,
     "proposed": proposed,
+    "pruned": pruned,
     "state": state,
     "type": type_,
     "types": types,

@@ -8,32 +8,38 @@ CREATE TABLE sequences (
 INSERT INTO sequences (name, value) VALUES ('order', 0);
 
 CREATE TABLE orders (
-    number         INTEGER PRIMARY KEY,
-    id             TEXT NOT NULL UNIQUE,
-    uid            TEXT NOT NULL UNIQUE,
-    version        INTEGER NOT NULL,
-    type           TEXT NOT NULL,
-    type_version   INTEGER NOT NULL,
-    state          TEXT NOT NULL,
-    priority       INTEGER NOT NULL,
-    requester_type TEXT NOT NULL,
-    requester_id   TEXT NOT NULL,
-    created_at     INTEGER NOT NULL,
-    changed_at     INTEGER NOT NULL,
-    not_before     INTEGER,
-    applied_at     INTEGER,
-    completed_at   INTEGER,
-    dedupe_key     TEXT,
-    depends_on     TEXT,
-    meta           TEXT NOT NULL,
-    error          TEXT,
-    payload        TEXT NOT NULL
+    number             INTEGER PRIMARY KEY,
+    id                 TEXT NOT NULL UNIQUE,
+    uid                TEXT NOT NULL UNIQUE,
+    version            INTEGER NOT NULL,
+    type               TEXT NOT NULL,
+    type_version       INTEGER NOT NULL,
+    state              TEXT NOT NULL,
+    priority           INTEGER NOT NULL,
+    requester_type     TEXT NOT NULL,
+    requester_id       TEXT NOT NULL,
+    created_at         INTEGER NOT NULL,
+    changed_at         INTEGER NOT NULL,
+    not_before         INTEGER,
+    deadline           INTEGER,
+    deadline_missed_at INTEGER,
+    applied_at         INTEGER,
+    completed_at       INTEGER,
+    dedupe_key         TEXT,
+    depends_on         TEXT,
+    meta               TEXT NOT NULL,
+    error              TEXT,
+    payload            TEXT NOT NULL
 ) STRICT;
 
 CREATE INDEX orders_by_state ON orders (state, priority DESC, number);
 CREATE INDEX orders_by_priority ON orders (priority DESC, number);
 CREATE INDEX orders_by_type ON orders (type, priority DESC, number);
 CREATE INDEX orders_by_dedupe_key ON orders (type, dedupe_key) WHERE dedupe_key IS NOT NULL;
+-- Deadlines that can still be missed.
+CREATE INDEX orders_by_deadline ON orders (deadline)
+    WHERE deadline IS NOT NULL AND deadline_missed_at IS NULL
+    AND state NOT IN ('completed', 'dead_lettered', 'cancelled');
 
 CREATE TABLE order_meta (
     key      TEXT NOT NULL,
