@@ -93,7 +93,7 @@ def _best(
 ) -> list[WorkItem]:
     """What was kept for this caller first, then by priority, then by age; within every type's limit."""
     room = {name: _type_room(desk, tx, name, now, count) for name in types}
-    kept = [item for item in tx.reserved(actor.session, wanted.filter, count) if room.get(item.type)]
+    kept = [item for name in types for item in tx.reserved(actor.session, name, wanted.filter, room[name])]
     queued = [
         item
         for name in types
@@ -101,17 +101,16 @@ def _best(
         for item in tx.ready(name, wanted.filter, room[name])
         if wanted.item_id is None or item.due_at is None or item.due_at <= now or item.reserved_for is not None
     ]
-    queued.sort(key=lambda item: (-item.priority, item.created_at, _number(item)))
     chosen: dict[str, WorkItem] = {}
-    for item in [*kept, *queued]:
+    for item in [*sorted(kept, key=_rank), *sorted(queued, key=_rank)]:
         if len(chosen) < count and room[item.type] and item.id not in chosen:
             chosen[item.id] = item
             room[item.type] -= 1
     return list(chosen.values())
 
 
-def _number(item: WorkItem) -> tuple[int, int]:
-    return int(item.order_id.rpartition("-")[2]), item.number
+def _rank(item: WorkItem) -> tuple[int, int, int, int]:
+    return -item.priority, item.created_at, int(item.order_id.rpartition("-")[2]), item.number
 
 
 def _lease(desk: Desk, tx: WriteTx, item: WorkItem, actor: Actor) -> WorkItem:
@@ -133,9 +132,10 @@ def _facts(desk: Desk, tx: ReadTx, item: WorkItem, actor: Actor) -> Facts:
 
 def may_hand_out(desk: Desk, tx: ReadTx, actor: Actor, wanted: Wanted) -> bool:
     """Whether a checkout could find something; limits are not looked at."""
-    if tx.reserved(actor.session, wanted.filter, 1):
+    types, now = _types(desk, tx, wanted), desk.clock.now()
+    if any(tx.reserved(actor.session, name, wanted.filter, 1) for name in types):
         return True
-    backlog, now = tx.backlog(_types(desk, tx, wanted), wanted.filter), desk.clock.now()
+    backlog = tx.backlog(types, wanted.filter)
     times = (backlog.next_due, backlog.next_expiry)
     return backlog.ready or any(at is not None and at <= now for at in times)
 

@@ -169,9 +169,13 @@ READY_ITEM = (
 )
 RESERVED = (
     f"{ITEM_WITH_LEASE} WHERE i.reserved_for = :session AND i.due_at IS NOT NULL AND i.state = 'queued'"
+    " AND i.type = COALESCE(:type, i.type) AND i.order_id = COALESCE(:order_id, i.order_id)"
+    " AND i.id = COALESCE(:item_id, i.id)"
     " AND i.waiting_for IS NULL AND i.priority >= :min_priority"
     " ORDER BY i.priority DESC, i.order_number, i.number LIMIT :limit + 0"
 )
+"""COALESCE also keeps the type from leading to an index of its own: a session has few items kept for it."""
+
 PROMOTE_DUE = (
     "UPDATE items SET due_at = NULL WHERE id IN (SELECT id FROM items WHERE type = :type AND state = 'queued'"
     " AND due_at IS NOT NULL AND due_at <= :now ORDER BY due_at LIMIT :limit + 0)"

@@ -209,11 +209,15 @@ class ReadTables:
             return self._items(sql.READY_IN_ORDER, order_id=wanted.order_id, type=type, min_priority=floor, limit=limit)
         return self._items(sql.READY, type=type, min_priority=floor, limit=limit)
 
-    def reserved(self, session: str, wanted: ItemFilter, limit: int) -> tuple[WorkItem, ...]:
-        floor = LOWEST_PRIORITY if wanted.min_priority is None else wanted.min_priority
-        found = self._items(sql.RESERVED, session=session, min_priority=floor, limit=limit)
-        return tuple(
-            item for item in found if wanted.order_id in (None, item.order_id) and wanted.item_id in (None, item.id)
+    def reserved(self, session: str, type: str, wanted: ItemFilter, limit: int) -> tuple[WorkItem, ...]:
+        return self._items(
+            sql.RESERVED,
+            session=session,
+            type=type,
+            min_priority=LOWEST_PRIORITY if wanted.min_priority is None else wanted.min_priority,
+            order_id=wanted.order_id,
+            item_id=wanted.item_id,
+            limit=limit,
         )
 
     def overdue(self, now: int, limit: int) -> tuple[WorkItem, ...]:
