@@ -60,7 +60,7 @@ async def take(bob: Server, item_id: str) -> Told:
 async def nobody_took_it(bob: Server, item: Told) -> None:
     """Its lease is over, and it is still there."""
     async with asyncio.timeout(LIMIT):
-        while not (await bob.ok("list_orders", has_available_items=True, meta=item["meta"]))["total"]:
+        while not (await bob.ok("list_orders", has_available_items=True, meta=item["meta"]))["total"]:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
