@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,3 +33,15 @@ async def home(tmp_path: Path) -> AsyncIterator[House]:
     yield await opened
     over.set()
     await keeper
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """The sums of what tests counted: ``record_property("figures", (of what, {name: number}))``."""
+    sums: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for report in (one for found in terminalreporter.stats.values() for one in found):
+        for name, value in getattr(report, "user_properties", ()):
+            if name == "figures" and report.when == "call":
+                sums[value[0]].update(value[1])
+    for of_what, figures in sums.items():
+        counted = ", ".join(f"{number} {name}" for name, number in figures.items())
+        terminalreporter.write_line(f"{of_what}: {counted}")

@@ -70,6 +70,7 @@ class EventQuery:
 class ItemFilter:
     """Which items a checkout asks for."""
 
+    type: str | None = None
     order_id: str | None = None
     item_id: str | None = None
     min_priority: int | None = None

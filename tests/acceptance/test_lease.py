@@ -734,6 +734,22 @@ async def test_a_late_result_is_accepted_whatever_else_its_holder_holds(tmp_path
         assert answer["item"]["state"] == "submitted"
 
 
+@pytest.mark.scenario("N15", "limits-hold")
+async def test_a_refused_result_does_not_take_its_lease_back_over_a_limit(tmp_path: Path) -> None:
+    async with house(tmp_path, max_leases_per_agent=1) as home:
+        a = home.person("A")
+        await a.propose("test.batch", {"batches": 2})
+        first = await a.take()
+        home.clock.forward(601)
+        second = await a.take(item_id="WO-1.2")
+
+        await a.refused("submit", "invalid_result", **held(first), result={"count": "many"})
+
+        assert (await a.ok("checkout"))["reason"] == "agent_limit"
+        assert [lease["id"] for lease in (await a.ok("my_work"))["leases"]] == [second["id"]]
+        assert (await a.ok("submit", **held(first), result={"count": 1}))["item"]["state"] == "submitted"
+
+
 @pytest.mark.scenario("N15", "soft-expiry")
 async def test_an_expired_lease_is_not_taken_back_over_the_limit_of_its_type(home: House) -> None:
     a, b = home.person("A"), home.person("B")

@@ -211,6 +211,19 @@ async def test_the_former_holder_gets_it_before_anything_else(home: House) -> No
 
 
 @pytest.mark.scenario("rework-memory")
+@pytest.mark.parametrize("wanted", [{"order_id": "WO-3"}, {"item_id": "WO-3.1"}, {"type": "test.free"}], ids=str)
+async def test_the_former_holder_of_many_gets_the_one_it_asks_for(home: House, wanted: dict[str, str]) -> None:
+    worker = home.person("worker")
+    orders = [await worker.propose(), await worker.propose(), await worker.propose("test.free", {})]
+    for item in (await worker.ok("checkout", count=3))["items"]:
+        await worker.hand_in(item)
+    for order_id in orders:
+        await sent_back(home, order_id)
+
+    assert (await worker.take(**wanted))["id"] == "WO-3.1"
+
+
+@pytest.mark.scenario("rework-memory")
 async def test_another_holder_sees_reasons_and_former_result_as_well(home: House) -> None:
     order_id = await handed_in(home)
     await sent_back(home, order_id)

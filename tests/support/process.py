@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -146,6 +148,18 @@ async def serving(folder: Path, *options: str, **more: Any) -> AsyncIterator[Ser
         yield await started.greet()
     finally:
         await started.kill()
+
+
+@asynccontextmanager
+async def frozen(server: Server) -> AsyncIterator[None]:
+    """The process stopped wherever it is, as when the lid of a laptop is shut; it goes on at the end."""
+    process = server.process.pid
+    server.process.send_signal(signal.SIGSTOP)
+    try:
+        await comes_true(lambda: os.waitpid(process, os.WUNTRACED | os.WNOHANG)[0] == process)
+        yield
+    finally:
+        server.process.send_signal(signal.SIGCONT)
 
 
 async def comes_true(fact: Callable[[], bool]) -> None:

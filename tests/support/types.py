@@ -355,3 +355,10 @@ class Watched(Fickle):
     name = "test.watched"
     approval = "four_eyes"
     quorum = 2
+
+
+class Narrow(Planned):
+    """As planned, at most four leases at a time."""
+
+    name = "test.narrow"
+    max_leases = 4

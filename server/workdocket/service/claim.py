@@ -31,7 +31,7 @@ class Wanted:
 
     @property
     def filter(self) -> ItemFilter:
-        return ItemFilter(self.order_id, self.item_id, self.min_priority)
+        return ItemFilter(self.type, self.order_id, self.item_id, self.min_priority)
 
     @property
     def filtered(self) -> bool:

@@ -195,9 +195,13 @@ _IN_ORDER = (
 
 RESERVED = (
     f"{ITEM_WITH_LEASE} WHERE i.reserved_for = :session AND i.due_at IS NOT NULL AND i.state = 'queued'"
+    " AND i.type = COALESCE(:type, i.type) AND i.order_id = COALESCE(:order_id, i.order_id)"
+    " AND i.id = COALESCE(:item_id, i.id)"
     " AND i.waiting_for IS NULL AND i.priority >= :min_priority"
     " ORDER BY i.priority DESC, i.order_number, i.number LIMIT :limit + 0"
 )
+"""COALESCE also keeps the type from leading to an index of its own: a session has few items kept for it."""
+
 PROMOTE_DUE = (
     "UPDATE items SET due_at = NULL, ready_at = CASE WHEN waiting_for IS NULL THEN due_at END WHERE id IN"
     " (SELECT id FROM items WHERE type = :type AND state = 'queued'"

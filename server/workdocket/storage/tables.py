@@ -234,10 +234,14 @@ class ReadTables:
         return {(rank, codec.many(skills)): Turn(key, served) for rank, skills, key, served in rows}
 
     def reserved(self, session: str, wanted: ItemFilter, limit: int) -> tuple[WorkItem, ...]:
-        floor = LOWEST_PRIORITY if wanted.min_priority is None else wanted.min_priority
-        found = self._items(sql.RESERVED, session=session, min_priority=floor, limit=limit)
-        return tuple(
-            item for item in found if wanted.order_id in (None, item.order_id) and wanted.item_id in (None, item.id)
+        return self._items(
+            sql.RESERVED,
+            session=session,
+            type=wanted.type,
+            min_priority=LOWEST_PRIORITY if wanted.min_priority is None else wanted.min_priority,
+            order_id=wanted.order_id,
+            item_id=wanted.item_id,
+            limit=limit,
         )
 
     def overdue(self, now: int, limit: int) -> tuple[WorkItem, ...]:

@@ -123,11 +123,14 @@ def _refuse(
     data: dict[str, Any],
     part: Part | None = None,
 ) -> Change:
-    """The record that it was refused. The lease is not renewed by it, but taken back where it had expired."""
+    """The record that it was refused. The lease is not renewed by it, but taken back where it had expired and no limit
+    is in the way."""
     event, code = _REFUSALS[what]
     draft = Draft(facts.now, facts.actor)
-    item, _ = take(draft, facts, token)
-    draft.settle(facts.order, {*facts.others, item.state})
+    item = facts.item
+    if facts.full is None:
+        item, _ = take(draft, facts, token)
+        draft.settle(facts.order, {*facts.others, item.state})
     found = [finding.as_dict() for finding in findings]
     draft.note(event, facts.order.id, item, data={**data, "checksum": work.checksum, "findings": found})
     if part is not None:
