@@ -82,6 +82,11 @@ class Settings(BaseModel):
         60,
         description="How long work that a reviewer sent back is kept for the agent that did it.",
     )
+    rework_tokens: Count = Field(
+        1500,
+        description="Most tokens that a checkout spends on what came before: reasons of rejections, refused result, "
+        "good parts, late results. Counted as three characters each, a cautious estimate; get_item has the rest.",
+    )
     max_leases_per_agent: Limit = Field(None, description="Most items one agent may hold at a time. Default: no limit.")
     max_leases_per_type: Limit = Field(None, description="Most items of one type held at a time. Default: no limit.")
     max_attempts: Count = Field(3, description="How often an item is tried before it fails.")

@@ -142,7 +142,7 @@ async def get_order(app: App, caller: Caller, a: wire.GetOrder) -> Answer:
 @tool("Look at an item", wire.GetItem, EVERYBODY, READ, item=OBJECT)
 async def get_item(app: App, caller: Caller, a: wire.GetItem) -> Answer:
     """One item whole: input, result, parts, attempts, late results, feedback."""
-    return await app.orders.get_item(a.item_id)
+    return await app.orders.get_item(a.item_id, full=a.full)
 
 
 @tool("Why not?", wire.Explain, EVERYBODY, READ, state=TEXT, reasons=ROWS, items=ROWS)
