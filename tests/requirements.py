@@ -232,6 +232,7 @@ PROMISES: dict[str, str] = {
     "drift-goes-back": "When the world moved between approval and apply, nothing is applied and the order is back in review.",
     "auto-approval": "A type with automatic approval is approved by the system when ready, else left to a reviewer.",
     "rework-memory": "Rework shows reasons and former result to the next holder; the former holder has first claim; the same result again is refused.",
+    "stops-when-identical": "After a set number of failures or rejections in a row for the same reason, the item fails with a diagnosis for a person instead of going round again.",
     "apply-once": "Apply runs outside any transaction, with a stable key, and is recorded once.",
     "apply-resumes": "Killed between decision and effect, or in the middle of it, the next process resumes; attempts are recorded truly.",
     "apply-retries": "A raise is recorded and retried with backoff up to the limit, then the order is failed with the error on it.",

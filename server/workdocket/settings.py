@@ -90,6 +90,11 @@ class Settings(BaseModel):
     max_leases_per_agent: Limit = Field(None, description="Most items one agent may hold at a time. Default: no limit.")
     max_leases_per_type: Limit = Field(None, description="Most items of one type held at a time. Default: no limit.")
     max_attempts: Count = Field(3, description="How often an item is tried before it fails.")
+    stop_after_identical: Limit = Field(
+        2,
+        description="How many failures, or rejections, in a row for the same reason stop an item until a person has "
+        "looked at it; none: they never do.",
+    )
     backoff_seconds: PositiveOrZero = Field(
         60, description="Pause after the first failed attempt; it doubles each time."
     )

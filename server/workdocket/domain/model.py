@@ -242,6 +242,7 @@ class Policy:
     approval: Approval = "manual"
     quorum: int = 1
     max_leases: int | None = None
+    stop_after_identical: int | None = None
     has_after_apply: bool = False
 
     def backoff_after(self, attempts: int, jitter: float) -> int:

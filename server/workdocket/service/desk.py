@@ -252,6 +252,7 @@ def merged(settings: Settings, entry: TypeEntry | None) -> Policy:
         approval=kind.approval if kind else "manual",
         quorum=kind.quorum if kind else 1,
         max_leases=own_limit if own_limit is not None else settings.max_leases_per_type,
+        stop_after_identical=settings.stop_after_identical,
         has_after_apply=entry.has("after_apply") if entry else False,
     )
 

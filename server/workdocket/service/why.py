@@ -121,8 +121,9 @@ class Why:
                 "leased", f"{holder} works on it", "its submission, or the lease's end", holder, lease.expires_at
             )
         if item.state == "failed":
-            message = (item.error or {}).get("message", "no attempt is left")
-            return reason("failed", message, f"retry(item_id={item.id!r})", "reviewer")
+            error = item.error or {}
+            action = error.get("hint", f"retry(item_id={item.id!r})")
+            return reason("failed", error.get("message", "no attempt is left"), action, "reviewer")
         if item.state == "submitted" and order.state != "submitted":
             return reason("others_open", "other items of the order are not submitted yet", "finish them", "worker")
         return reason(item.state, f"the item is {item.state} and the order {order.state}", "see the order", "reviewer")

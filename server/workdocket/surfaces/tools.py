@@ -242,7 +242,7 @@ async def approve(app: App, caller: Caller, a: wire.Approve) -> Answer:
     return await app.reviews.approve(call(caller, "approve", a), a.order_id, a.digest, a.comment)
 
 
-@tool("Reject", wire.Reject, REVIEWER, DESTRUCTIVE, order=OBJECT)
+@tool("Reject", wire.Reject, REVIEWER, DESTRUCTIVE, order=OBJECT, stopped=ROWS)
 async def reject(app: App, caller: Caller, a: wire.Reject) -> Answer:
     """Refuse an order with reasons. rework=true sends items back with the reasons on them; otherwise it is over."""
     errors = [error.model_dump(mode="json", exclude_none=True) for error in a.errors]

@@ -177,7 +177,14 @@ def test_a_failed_attempt_counts_and_waits_for_its_backoff():
     queued = only(change)
     due = NOW + POLICY.backoff + POLICY.backoff_jitter // 2
     assert (queued.state, queued.attempts, queued.due_at) == ("queued", 1, due)
-    assert queued.error == {"code": "attempt_failed", "message": "no luck", "at": iso(NOW), "attempt": 1}
+    attempt = {"attempt": 1, "at": iso(NOW), "by": "ada"}
+    assert queued.error == {
+        "code": "attempt_failed",
+        "message": "no luck",
+        "at": iso(NOW),
+        "attempt": 1,
+        "attempts": [attempt],
+    }
     assert names(change) == ["item.attempt_failed", "order.queued"]
     assert change.events[0].data == {"attempts": 1, "available_at": iso(due)}
 

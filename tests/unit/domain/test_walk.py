@@ -39,7 +39,12 @@ class Walk:
 
     def __init__(self, chance: Random) -> None:
         self.chance = chance
-        self.policy = replace(POLICY, quorum=chance.choice([1, 2]), approval=chance.choice(["manual", "auto"]))
+        self.policy = replace(
+            POLICY,
+            quorum=chance.choice([1, 2]),
+            approval=chance.choice(["manual", "auto"]),
+            stop_after_identical=chance.choice([None, 2, 3]),
+        )
         self.book = Book.of(*PLAN)
         self.now = NOW
         self.count = 0

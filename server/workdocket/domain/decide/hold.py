@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from workdocket.domain.decide.facts import Facts
+from workdocket.domain.decide.repeat import enough, failed_alike, repeated_failure
 from workdocket.domain.draft import Draft
 from workdocket.domain.errors import WorkError
 from workdocket.domain.machine import WORKING
@@ -66,13 +67,19 @@ def release(facts: Facts, token: str, reason: str | None, not_before: int | None
 
 
 def fail(facts: Facts, token: str, reason: str, *, retryable: bool, retry_after: int | None, jitter: float) -> Change:
-    """The attempt counted; queued again after a backoff, or failed for good. ``retry_after`` in milliseconds."""
+    """The attempt counted; queued again after a backoff, or failed for good: also when the same reason came too often.
+
+    ``retry_after`` in milliseconds.
+    """
     draft = Draft(facts.now, facts.actor)
     item = hold(draft, facts, token)
     attempts = item.attempts + 1
-    error = {"code": "attempt_failed", "message": reason, "at": iso(facts.now), "attempt": attempts}
+    alike = failed_alike(facts, item, reason)
+    stopped = retryable and enough(len(alike), facts.policy)
+    said = repeated_failure(item, reason, alike) if stopped else {"code": "attempt_failed", "message": reason}
+    error = {**said, "at": iso(facts.now), "attempt": attempts, "attempts": alike}
     lease = end_lease(draft, item, "failed")
-    if retryable and attempts < item.max_attempts:
+    if retryable and not stopped and attempts < item.max_attempts:
         wait = facts.policy.backoff_after(attempts, jitter) if retry_after is None else retry_after
         due = facts.now + wait
         data = {"attempts": attempts, "available_at": iso(due)}
@@ -81,7 +88,8 @@ def fail(facts: Facts, token: str, reason: str, *, retryable: bool, retry_after:
         )
     else:
         data = {"attempts": attempts, "retryable": retryable}
-        item = draft.move_item(item, "fail", message=reason, data=data, attempts=attempts, error=error, lease=lease)
+        message = said["message"]
+        item = draft.move_item(item, "fail", message=message, data=data, attempts=attempts, error=error, lease=lease)
     draft.settle(facts.order, {*facts.others, item.state})
     return draft.change()
 
