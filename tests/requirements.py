@@ -212,6 +212,7 @@ PROMISES: dict[str, str] = {
     "dependencies": "An item is not handed out before the items it names in after, and the orders its order depends on, are done.",
     "not-before": "An order with not_before is not handed out before that time.",
     "attempts-counted": "Expiry and fail count an attempt, release does not; without one left the item fails.",
+    "backoff-by-kind": "A reported failure, a lease that ran out and an apply that raised each have a pause of their own, by type or setting; it doubles, chance lengthens it, and it has a cap.",
     "nothing-is-an-answer": "No item is an answer with a reason and retry_after_seconds.",
     "checkout-waits": "wait_seconds holds a checkout until something is available, also when another process made it so.",
     "tools-well-described": "Every tool has a title, a description, annotations, described parameters and an output schema.",

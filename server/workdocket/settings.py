@@ -98,7 +98,13 @@ class Settings(BaseModel):
     backoff_seconds: PositiveOrZero = Field(
         60, description="Pause after the first failed attempt; it doubles each time."
     )
-    backoff_jitter_seconds: PositiveOrZero = Field(20, description="Most that chance adds to a pause.")
+    expiry_backoff_seconds: PositiveOrZero = Field(
+        0, description="Pause after the first lease that ran out, counted from its end; it doubles each time."
+    )
+    apply_backoff_seconds: Annotated[PositiveOrZero | None, BeforeValidator(_none)] = Field(
+        None, description="Pause after the first apply that raised; it doubles each time. Default: as backoff_seconds."
+    )
+    backoff_jitter_seconds: PositiveOrZero = Field(20, description="Most that chance adds to a pause, if there is one.")
     backoff_cap_seconds: Positive = Field(3600, description="Longest pause between attempts.")
 
     apply_attempts: Count = Field(3, description="How often applying an approved order is tried.")

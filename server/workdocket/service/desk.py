@@ -150,6 +150,7 @@ class Desk:
             kept=frozenset(one.key for one in tx.submissions(item.id, kind="late"))
             if past is not None and not past.live
             else frozenset(),
+            jitter=self.ids.jitter(),
             full=self._full(tx, past) if past is not None and item.lease_over(self.clock.now()) else None,
         )
 
@@ -228,14 +229,15 @@ def _items_near(tx: ReadTx, item_id: str) -> list[str]:
 
 
 def merged(settings: Settings, entry: TypeEntry | None) -> Policy:
-    """The type's numbers where it has them, else the settings'."""
+    """The type's numbers where it has them, else the settings'; of several names, the first that either has."""
 
-    def number(name: str) -> float:
-        own = getattr(entry.type, name, None) if entry else None
-        return float(getattr(settings, name) if own is None else own)
+    def number(*names: str) -> float:
+        sources = (entry.type if entry else None, settings)
+        found = (getattr(source, name, None) for name in names for source in sources)
+        return next(float(one) for one in found if one is not None)
 
-    def ms(name: str) -> int:
-        return round(number(name) * 1000)
+    def ms(*names: str) -> int:
+        return round(number(*names) * 1000)
 
     kind = entry.type if entry else None
     own_limit = kind.max_leases if kind else None
@@ -243,7 +245,11 @@ def merged(settings: Settings, entry: TypeEntry | None) -> Policy:
         lease_ttl=ms("lease_ttl_seconds"),
         heartbeat_every=ms("heartbeat_every_seconds"),
         max_attempts=int(number("max_attempts")),
-        backoff=ms("backoff_seconds"),
+        backoff={
+            "failed": ms("backoff_seconds"),
+            "expired": ms("expiry_backoff_seconds"),
+            "raised": ms("apply_backoff_seconds", "backoff_seconds"),
+        },
         backoff_jitter=round(settings.backoff_jitter_seconds * 1000),
         backoff_cap=round(settings.backoff_cap_seconds * 1000),
         apply_attempts=int(number("apply_attempts")),

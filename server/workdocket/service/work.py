@@ -172,9 +172,7 @@ class Worker:
     ) -> Answer:
         def body(tx: WriteTx) -> Answer | WorkError:
             facts = self._desk.facts(tx, item_id, token, call.actor)
-            change = decide.fail(
-                facts, token, reason, retryable=retryable, retry_after=retry_after, jitter=self._desk.ids.jitter()
-            )
+            change = decide.fail(facts, token, reason, retryable=retryable, retry_after=retry_after)
             return written(tx, change) or self._item(tx, item_id)
 
         return await self._desk.write(call, body)

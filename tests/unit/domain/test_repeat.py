@@ -41,7 +41,7 @@ def failing(*reasons: str, stop: int | None = 2, actors: Sequence[Actor] = (ADA,
         if reason == "expires":
             book.write(expire(book.facts("WO-1.1", f"t{n}", **known)))
         else:
-            given: dict[str, Any] = {"retryable": True, "retry_after": 0, "jitter": 0.0}
+            given: dict[str, Any] = {"retryable": True, "retry_after": 0}
             book.write(fail(book.facts("WO-1.1", f"t{n}", **known), f"t{n}", reason, **given))
         seen.append(book.items["WO-1.1"])
     return seen
@@ -83,7 +83,7 @@ def test_the_second_failure_for_the_same_reason_stops_the_item_with_a_diagnosis(
 def test_the_event_of_a_stop_says_why():
     before = held(error={"code": "attempt_failed", "message": "no luck", "attempts": [{"attempt": 1}]}, attempts=1)
 
-    change = fail(facts(before, policy=TWICE), "token-1-1", "no luck", retryable=True, retry_after=None, jitter=0.0)
+    change = fail(facts(before, policy=TWICE), "token-1-1", "no luck", retryable=True, retry_after=None)
 
     assert names(change) == ["item.failed", "order.failed"]
     assert change.events[0].message == "failed 2 times in a row for the same reason: no luck"
@@ -120,7 +120,7 @@ def test_the_last_attempt_that_fails_for_the_same_reason_says_so():
 def test_what_nobody_can_do_is_not_called_repeated():
     before = held(error={"code": "attempt_failed", "message": "a", "attempts": [{"attempt": 1}]}, attempts=1)
 
-    change = fail(facts(before, policy=TWICE), "token-1-1", "a", retryable=False, retry_after=None, jitter=0.0)
+    change = fail(facts(before, policy=TWICE), "token-1-1", "a", retryable=False, retry_after=None)
 
     assert (only(change).state, only(change).error["code"]) == ("failed", "attempt_failed")
 

@@ -44,6 +44,7 @@ class Walk:
             quorum=chance.choice([1, 2]),
             approval=chance.choice(["manual", "auto"]),
             stop_after_identical=chance.choice([None, 2, 3]),
+            backoff={"failed": 0, "expired": chance.choice([0, TTL]), "raised": 0},
         )
         self.book = Book.of(*PLAN)
         self.now = NOW
@@ -100,8 +101,8 @@ class Walk:
             lambda: decide.heartbeat(known, token, None, None),
             lambda: decide.renew(known, token),
             lambda: decide.release(known, token, None, None),
-            lambda: decide.fail(known, token, "no", retryable=True, retry_after=0, jitter=0),
-            lambda: decide.fail(known, token, "no", retryable=False, retry_after=None, jitter=0),
+            lambda: decide.fail(known, token, "no", retryable=True, retry_after=0),
+            lambda: decide.fail(known, token, "no", retryable=False, retry_after=None),
             lambda: decide.submit(known, token, made, [WRONG]),
             lambda: decide.take_part(known, token, "text", None, made, [], []),
         ]

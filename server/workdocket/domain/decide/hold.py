@@ -66,7 +66,7 @@ def release(facts: Facts, token: str, reason: str | None, not_before: int | None
     return draft.change()
 
 
-def fail(facts: Facts, token: str, reason: str, *, retryable: bool, retry_after: int | None, jitter: float) -> Change:
+def fail(facts: Facts, token: str, reason: str, *, retryable: bool, retry_after: int | None) -> Change:
     """The attempt counted; queued again after a backoff, or failed for good: also when the same reason came too often.
 
     ``retry_after`` in milliseconds.
@@ -80,8 +80,8 @@ def fail(facts: Facts, token: str, reason: str, *, retryable: bool, retry_after:
     error = {**said, "at": iso(facts.now), "attempt": attempts, "attempts": alike}
     lease = end_lease(draft, item, "failed")
     if retryable and not stopped and attempts < item.max_attempts:
-        wait = facts.policy.backoff_after(attempts, jitter) if retry_after is None else retry_after
-        due = facts.now + wait
+        backoff = facts.policy.backoff_after("failed", attempts, facts.jitter)
+        due = facts.now + (backoff if retry_after is None else retry_after)
         data = {"attempts": attempts, "available_at": iso(due)}
         item = draft.move_item(
             item, "fail_attempt", message=reason, data=data, attempts=attempts, due_at=due, error=error, lease=lease
@@ -163,7 +163,7 @@ def lost(facts: Facts) -> WorkError:
     why = _why_lost(facts)
     held = {"held_until": iso(item.lease.expires_at)} if why == "held_by_other" and item.lease else {}
     queued = item.state == "queued" and (item.due_at or 0) <= facts.now
-    available = (queued or _expiring(item, facts.now)) and not item.waiting_for
+    available = (queued or _expiring(facts)) and not item.waiting_for
     return WorkError(
         "lease_lost",
         f"{_LOST[why]}; {item.id} is {item.state}",
@@ -174,11 +174,11 @@ def lost(facts: Facts) -> WorkError:
     )
 
 
-def _expiring(item: WorkItem, now: int) -> bool:
-    """Its lease has run out though nobody has ended it, and it is not the last attempt's."""
-    lease = item.lease
-    over = lease is not None and lease.live and lease.expires_at <= now
-    return over and item.attempts + 1 < item.max_attempts
+def _expiring(facts: Facts) -> bool:
+    """Its lease has run out though nobody has ended it, and neither a pause follows nor the end of its attempts."""
+    item, lease = facts.item, facts.item.lease
+    over = lease is not None and lease.live and lease.expires_at <= facts.now
+    return over and item.attempts + 1 < item.max_attempts and not facts.policy.backoff["expired"]
 
 
 _LOST = {
@@ -212,12 +212,19 @@ def _renewed(draft: Draft, facts: Facts, lease: Lease, **news: Any) -> Lease:
 
 
 def overdue(draft: Draft, facts: Facts) -> WorkItem:
-    """The item after its lease ran out: queued again, or failed when that was the last attempt."""
+    """The item after its lease ran out: queued again, or failed when that was the last attempt.
+
+    A pause, if there is one, is counted from the end of the lease, whoever notices it and when.
+    """
     item = facts.item
     attempts = item.attempts + 1
     lease = end_lease(draft, item, "expired")
-    changes: dict[str, Any] = {"attempts": attempts, "lease": lease, "actor": SYSTEM, "data": {"attempts": attempts}}
-    if attempts < item.max_attempts:
-        return draft.move_item(item, "expire", message="no call before the lease ran out", **changes)
-    error = {"code": "lease_expired", "message": "the last attempt's lease ran out", "at": iso(facts.now)}
-    return draft.move_item(item, "fail", message="the lease ran out and no attempt is left", error=error, **changes)
+    changes: dict[str, Any] = {"attempts": attempts, "lease": lease, "actor": SYSTEM}
+    if attempts >= item.max_attempts:
+        message = "the lease ran out and no attempt is left"
+        error = {"code": "lease_expired", "message": "the last attempt's lease ran out", "at": iso(facts.now)}
+        return draft.move_item(item, "fail", message=message, data={"attempts": attempts}, error=error, **changes)
+    pause = facts.policy.backoff_after("expired", attempts, facts.jitter)
+    due = lease.expires_at + pause if lease is not None and pause else None
+    data = {"attempts": attempts, **({} if due is None else {"available_at": iso(due)})}
+    return draft.move_item(item, "expire", message="no call before the lease ran out", data=data, due_at=due, **changes)
