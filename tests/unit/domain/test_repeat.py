@@ -23,6 +23,7 @@ from tests.unit.domain.build import (
     order,
 )
 from workdocket.domain.decide import cancel, checkout, dead_letter, expire, fail, reject, requeue, retry
+from workdocket.domain.decide.repeat import LONGEST
 from workdocket.domain.errors import WorkError
 from workdocket.domain.model import Actor, Change, Decision, ItemSpec, WorkItem, WorkOrder, iso
 
@@ -87,6 +88,18 @@ def test_the_event_of_a_stop_says_why():
 
     assert names(change) == ["item.failed", "order.failed"]
     assert change.events[0].message == "failed 2 times in a row for the same reason: no luck"
+    assert change.events[0].data == {"attempts": 2, "retryable": True, "reason": "no luck"}
+
+
+def test_a_diagnosis_stays_short():
+    long = "x" * 2_000
+
+    failed = failing(long, long)[-1].error["message"]
+    rejected = only(say_no(order(handed_in()), {"message": long}, earlier=[round_of({"message": long})])).error[
+        "message"
+    ]
+
+    assert [text.partition(": ")[2] for text in (failed, rejected)] == ["x" * LONGEST + "…"] * 2
 
 
 @pytest.mark.parametrize("again", ["no luck", " No\n  LUCK ", "NO LUCK"])

@@ -87,7 +87,7 @@ def fail(facts: Facts, token: str, reason: str, *, retryable: bool, retry_after:
             item, "fail_attempt", message=reason, data=data, attempts=attempts, due_at=due, error=error, lease=lease
         )
     else:
-        data = {"attempts": attempts, "retryable": retryable}
+        data = {"attempts": attempts, "retryable": retryable, **({"reason": reason} if stopped else {})}
         message = said["message"]
         item = draft.move_item(item, "fail", message=message, data=data, attempts=attempts, error=error, lease=lease)
     draft.settle(facts.order, {*facts.others, item.state})

@@ -11,6 +11,9 @@ from workdocket.domain.model import Actor, Decision, Policy, WorkItem, iso
 
 Row = dict[str, Any]
 
+LONGEST = 300
+"""Characters of a reason that a diagnosis repeats; in full it is in the events and the feedback."""
+
 
 def enough(times: int, policy: Policy) -> bool:
     """Whether that many in a row stop an item. After a stop somebody retried it, so the count starts over."""
@@ -28,7 +31,7 @@ def failed_alike(facts: Facts, item: WorkItem, reason: str) -> list[Row]:
 def repeated_failure(item: WorkItem, reason: str, attempts: Sequence[Row]) -> Row:
     return {
         "code": "repeated_failure",
-        "message": f"failed {len(attempts)} times in a row for the same reason: {reason}",
+        "message": f"failed {len(attempts)} times in a row for the same reason: {_short(reason)}",
         "hint": f"Mend the cause or the type's instructions, then {_then(item)}",
     }
 
@@ -42,9 +45,10 @@ def rejected_alike(item: WorkItem, errors: Sequence[Row], earlier: Sequence[Deci
 
 def repeated_rejection(item: WorkItem, reasons: Sequence[Row], rejections: Sequence[tuple[Actor, int]]) -> Row:
     more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+    said = f"{_short(reasons[0]['message'])}{more}"
     return {
         "code": "repeated_rejection",
-        "message": f"rejected {len(rejections)} times in a row for the same reasons: {reasons[0]['message']}{more}",
+        "message": f"rejected {len(rejections)} times in a row for the same reasons: {said}",
         "hint": f"Say it differently, or change the input or the type's instructions, then {_then(item)}",
         "rejections": [_when(actor, at) for actor, at in rejections],
     }
@@ -66,6 +70,10 @@ def _said(item: WorkItem, errors: Sequence[Row]) -> frozenset[tuple[str, ...]]:
 def _plain(text: str | None) -> str:
     """However it was spaced and spelled."""
     return " ".join((text or "").casefold().split())
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def _when(actor: Actor, at: int) -> Row:
