@@ -200,10 +200,12 @@ def test_the_same_was_said_however_it_was_said(before: list[dict[str, Any]]):
         [round_of(WHY), round_of({"message": "something else"})],
         [round_of({**WHY, "item_id": "WO-1.2"})],
         [round_of(WHY), round_of(WHY, verdict="reject")],
+        [round_of(WHY), round_of({**WHY, "item_id": "WO-1.2"}, verdict="reject")],
     ],
     ids=[
         "nothing", "another message", "another code", "another path", "no path", "more", "something else since",
         "it of another item", "it, and then the order was refused for good",
+        "it, and then the order was refused for good because of another item",
     ],
 )  # fmt: skip
 def test_an_item_goes_back_when_before_was_said(before: list[Decision]):

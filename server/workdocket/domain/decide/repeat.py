@@ -38,7 +38,8 @@ def repeated_failure(item: WorkItem, reason: str, attempts: Sequence[Row]) -> Ro
 
 def rejected_alike(item: WorkItem, errors: Sequence[Row], earlier: Sequence[Decision]) -> list[Decision]:
     """The rejections right before this one that sent the item back for the same reasons, the latest first."""
-    rejections = (one for one in reversed(earlier) if one.verdict != "approve" and about(item, one.errors))
+    before = (one for one in reversed(earlier) if one.verdict != "approve")
+    rejections = (one for one in before if one.verdict == "reject" or about(item, one.errors))
     said = ("rework", _said(item, errors))
     return list(takewhile(lambda one: (one.verdict, _said(item, one.errors)) == said, rejections))
 
