@@ -84,6 +84,8 @@ class OrderType:
     heartbeat_every_seconds: ClassVar[float | None] = None
     max_attempts: ClassVar[int | None] = None
     backoff_seconds: ClassVar[float | None] = None
+    expiry_backoff_seconds: ClassVar[float | None] = None
+    apply_backoff_seconds: ClassVar[float | None] = None
     max_leases: ClassVar[int | None] = None
     max_leases_per_key: ClassVar[int | None] = None
     concurrency_key: ClassVar[str | None] = None

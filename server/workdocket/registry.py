@@ -187,6 +187,8 @@ RULES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("lease_ttl_seconds", _or_none(_positive), "a number above 0, or None"),
     ("heartbeat_every_seconds", _or_none(_positive), "a number above 0, or None"),
     ("backoff_seconds", _or_none(_no_less_than_zero), "a number from 0, or None"),
+    ("expiry_backoff_seconds", _or_none(_no_less_than_zero), "a number from 0, or None"),
+    ("apply_backoff_seconds", _or_none(_no_less_than_zero), "a number from 0, or None"),
     ("max_attempts", _or_none(_whole), "a whole number from 1, or None"),
     ("max_leases", _or_none(_whole), "a whole number from 1, or None"),
     ("max_leases_per_key", _or_none(_whole), "a whole number from 1, or None"),

@@ -82,6 +82,11 @@ class Settings(BaseModel):
         60,
         description="How long work that a reviewer sent back is kept for the agent that did it.",
     )
+    rework_tokens: Count = Field(
+        1500,
+        description="Most tokens that a checkout spends on what came before: reasons of rejections, refused result, "
+        "good parts, late results. Counted as three characters each, a cautious estimate; get_item has the rest.",
+    )
     max_leases_per_agent: Limit = Field(None, description="Most items one agent may hold at a time. Default: no limit.")
     max_leases_per_type: Limit = Field(None, description="Most items of one type held at a time. Default: no limit.")
     max_leases_per_key: Limit = Field(
@@ -92,10 +97,21 @@ class Settings(BaseModel):
         description="How long a ready item may be passed over for its low priority; then it goes first.",
     )
     max_attempts: Count = Field(3, description="How often an item is tried before it fails.")
+    stop_after_identical: Limit = Field(
+        2,
+        description="How many failures, or rejections, in a row for the same reason stop an item until a person has "
+        "looked at it; none: they never do.",
+    )
     backoff_seconds: PositiveOrZero = Field(
         60, description="Pause after the first failed attempt; it doubles each time."
     )
-    backoff_jitter_seconds: PositiveOrZero = Field(20, description="Most that chance adds to a pause.")
+    expiry_backoff_seconds: PositiveOrZero = Field(
+        0, description="Pause after the first lease that ran out, counted from its end; it doubles each time."
+    )
+    apply_backoff_seconds: Annotated[PositiveOrZero | None, BeforeValidator(_none)] = Field(
+        None, description="Pause after the first apply that raised; it doubles each time. Default: as backoff_seconds."
+    )
+    backoff_jitter_seconds: PositiveOrZero = Field(20, description="Most that chance adds to a pause, if there is one.")
     backoff_cap_seconds: Positive = Field(3600, description="Longest pause between attempts.")
 
     apply_attempts: Count = Field(3, description="How often applying an approved order is tried.")

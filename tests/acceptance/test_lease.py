@@ -501,8 +501,8 @@ async def test_the_backoff_doubles_with_every_attempt(tmp_path: Path) -> None:
         a = home.person("A")
         await a.propose()
         waits = []
-        for _ in range(3):
-            await a.ok("fail", **held(await a.take()), reason="no luck")
+        for n in range(3):
+            await a.ok("fail", **held(await a.take()), reason=f"no luck, {n}")
             waits.append((await a.ok("checkout"))["retry_after_seconds"])
             home.clock.forward(waits[-1])
 
@@ -517,8 +517,8 @@ async def test_the_backoff_has_a_longest_pause(tmp_path: Path) -> None:
         a = home.person("A")
         await a.propose()
         waits = []
-        for _ in range(3):
-            await a.ok("fail", **held(await a.take()), reason="no luck")
+        for n in range(3):
+            await a.ok("fail", **held(await a.take()), reason=f"no luck, {n}")
             waits.append((await a.ok("checkout"))["retry_after_seconds"])
             home.clock.forward(waits[-1])
 

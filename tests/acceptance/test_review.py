@@ -366,7 +366,7 @@ async def test_a_vote_does_not_come_back_with_the_result_that_it_was_for(home: H
     before = await digest_of(one, order_id)
     await one.ok("approve", order_id=order_id)
     for result in ({"message": "other", "verified": True}, {"message": "hi", "verified": True}):
-        await two.ok("reject", order_id=order_id, errors=WHY, rework=True)
+        await two.ok("reject", order_id=order_id, errors=[{"message": f"not {result['message']}"}], rework=True)
         await worker.hand_in(await worker.take(), result)
 
     # when

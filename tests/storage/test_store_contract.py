@@ -39,7 +39,8 @@ ANN = Actor("agent", "ann", "ann-1", "label", "client/1")
 BOB = Actor("user", "bob", "bob")
 NOW = 1_790_000_000_000
 POLICY = Policy(
-    lease_ttl=600_000, heartbeat_every=60_000, max_attempts=3, backoff=1000, backoff_jitter=0, backoff_cap=10_000,
+    lease_ttl=600_000, heartbeat_every=60_000, max_attempts=3, backoff_jitter=0, backoff_cap=10_000,
+    backoff={"failed": 1000, "expired": 0, "raised": 1000},
     apply_attempts=3, first_claim=60_000, max_parts=100,
 )  # fmt: skip
 

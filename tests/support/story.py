@@ -19,6 +19,7 @@ async def told(home: House, folder: Path) -> None:
     await part_by_part(home)
     await up_and_down(home)
     await stopped(home)
+    await round_and_round(home)
     await applied_at_last(home, folder)
     await drifted(home, folder)
     await by_rule(home)
@@ -81,6 +82,19 @@ async def stopped(home: House) -> None:
     order_id = await agent.propose("test.batch", {"batches": 3})
     await agent.take(order_id=order_id)
     await agent.ok("cancel", order_id=order_id, reason="changed my mind")
+
+
+async def round_and_round(home: House) -> None:
+    """The same failure again, then the same rejection again; each time somebody has it tried afresh."""
+    agent, reviewer = home.person("anna"), home.person("rita")
+    order_id = await agent.propose()
+    for _ in range(2):
+        await agent.ok("fail", **held(await agent.take(order_id=order_id)), reason="no access", retry_after_seconds=0)
+    await reviewer.ok("retry", order_id=order_id)
+    for n in range(2):
+        await agent.hand_in(await agent.take(order_id=order_id), {"message": f"try {n}", "verified": True})
+        await reviewer.ok("reject", order_id=order_id, errors=WHY, rework=True)
+    await reviewer.ok("retry", order_id=order_id)
 
 
 async def applied_at_last(home: House, folder: Path) -> None:

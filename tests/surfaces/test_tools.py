@@ -26,7 +26,7 @@ async def tour(home: House, ann: Visitor) -> None:
     await ann.ok("order_types")
     await ann.ok("order_types", name="test.partial")
     await ann.ok("checkout")
-    # a batch: one item fails once, both are handed in, sent back, handed in again, and applied
+    # a batch: one item fails once, both are handed in, one is sent back until it stops, and all is applied
     await ann.ok("propose", type="test.batch", payload={"batches": 2}, validate_only=True)
     batch = (await ann.ok("propose", type="test.batch", payload={"batches": 2}, priority=9, meta={"source": "x"}))[
         "order"
@@ -44,8 +44,12 @@ async def tour(home: House, ann: Visitor) -> None:
     await ann.ok("submit", **held((await ann.ok("checkout"))["items"][0]), result={"count": 2})
     await ann.ok("review")
     await ann.ok("review", order_id=batch["id"])
-    await ann.ok("reject", order_id=batch["id"], errors=[{"message": "more", "item_id": first["id"]}], rework=True)
+    more = [{"message": "more", "item_id": first["id"]}]
+    await ann.ok("reject", order_id=batch["id"], errors=more, rework=True)
     await ann.ok("my_work")
+    await ann.ok("submit", **held((await ann.ok("checkout"))["items"][0]), result={"count": 6})
+    await ann.ok("reject", order_id=batch["id"], errors=more, rework=True)
+    await ann.ok("retry", item_id=first["id"])
     await ann.ok("submit", **held((await ann.ok("checkout"))["items"][0]), result={"count": 7})
     digest = (await ann.ok("review", order_id=batch["id"]))["digest"]
     applied = await ann.ok("approve", order_id=batch["id"], digest=digest, comment="good")

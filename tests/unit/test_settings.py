@@ -34,13 +34,16 @@ def refusal(load: Load, *arguments: Any, **environ: str) -> str:
 
 DEFAULTS = {
     "project_key": "WO", "order_types": (), "lease_ttl_seconds": 600, "heartbeat_every_seconds": 120,
-    "first_claim_seconds": 60, "max_leases_per_agent": None, "max_leases_per_type": None,
-    "max_leases_per_key": None, "longest_wait_seconds": 86400, "max_attempts": 3,
-    "backoff_seconds": 60, "backoff_jitter_seconds": 20, "backoff_cap_seconds": 3600, "apply_attempts": 3,
-    "effect_claim_seconds": 30, "sweep_every_seconds": 5, "max_parts_per_item": 100, "max_payload_bytes": 1048576,
-    "require_idempotency_keys": False, "idempotency_ttl_days": 7, "dead_letter_after_hours": 48,
-    "stale_after_hours": 24, "retain_events_days": None, "host": "127.0.0.1", "port": 8787, "allowed_origins": (),
-    "allowed_hosts": (), "log_level": "warning", "log_format": "text", "metrics": "none",
+    "first_claim_seconds": 60, "rework_tokens": 1500, "max_leases_per_agent": None, "max_leases_per_type": None,
+    "max_leases_per_key": None, "longest_wait_seconds": 86400,
+    "max_attempts": 3, "stop_after_identical": 2,
+    "backoff_seconds": 60, "expiry_backoff_seconds": 0, "apply_backoff_seconds": None,
+    "backoff_jitter_seconds": 20, "backoff_cap_seconds": 3600, "apply_attempts": 3,
+    "effect_claim_seconds": 30, "sweep_every_seconds": 5, "max_parts_per_item": 100,
+    "max_payload_bytes": 1048576, "require_idempotency_keys": False, "idempotency_ttl_days": 7,
+    "dead_letter_after_hours": 48, "stale_after_hours": 24, "retain_events_days": None,
+    "host": "127.0.0.1", "port": 8787, "allowed_origins": (), "allowed_hosts": (),
+    "log_level": "warning", "log_format": "text", "metrics": "none",
 }  # fmt: skip
 
 

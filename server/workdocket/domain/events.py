@@ -32,7 +32,7 @@ EVENTS: Mapping[str, str] = {
     "item.attempt_failed": "The holder gave up on this attempt; when the next one may begin.",
     "item.lease_expired": "The lease ran out without a call; the attempt counts.",
     "item.reclaimed": "The last holder took an expired lease back: nobody else had taken the item.",
-    "item.failed": "The item failed for good, or no attempt is left.",
+    "item.failed": "The item failed for good: no attempt is left, nobody can do it, or the same reason came again.",
     "item.accepted": "The result was approved with its order.",
     "item.completed": "The item's order was applied.",
     "item.returned": "A reviewer sent the item back to work; why.",

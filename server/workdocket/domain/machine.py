@@ -35,6 +35,7 @@ ITEM_TABLE: tuple[Row, ...] = (
     Row(WORKING, "expire", "queued", "item.lease_expired"),
     Row(("queued",), "reclaim", "leased", "item.reclaimed"),
     Row(WORKING, "fail", "failed", "item.failed"),
+    Row(("submitted", "accepted"), "stop", "failed", "item.failed"),
     Row(("submitted",), "accept", "accepted", "item.accepted"),
     Row(("accepted",), "complete", "completed", "item.completed"),
     Row(("submitted", "accepted"), "return", "queued", "item.returned"),
@@ -96,7 +97,7 @@ ORDER: Table = _index(ORDER_TABLE)
 ASKED = {"progress": "heartbeat", "fail_attempt": "fail", "retry_apply": "retry", "rework": "reject with rework"}
 """Commands that a caller asks for by another name."""
 
-CAUSED = frozenset({"expire", "reclaim", "accept", "return", "apply", "complete", "give_up", "drift"})
+CAUSED = frozenset({"expire", "reclaim", "accept", "return", "apply", "complete", "give_up", "drift", "stop"})
 """Commands that nobody asks for: they follow from time or from another command."""
 
 

@@ -13,6 +13,8 @@ from workdocket.domain.errors import Finding, WorkError
 
 ActorType = Literal["agent", "user", "system"]
 Approval = Literal["manual", "auto", "four_eyes", "human"]
+Ending = Literal["failed", "expired", "raised"]
+"""How an attempt ends without a success: its worker reports it, its lease runs out, or its apply raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,12 +265,15 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The rules of one order type, after settings and type have been merged. Durations in milliseconds."""
+    """The rules of one order type, after settings and type have been merged. Durations in milliseconds.
+
+    ``backoff`` is the first pause after each kind of ending.
+    """
 
     lease_ttl: int
     heartbeat_every: int
     max_attempts: int
-    backoff: int
+    backoff: Mapping[Ending, int]
     backoff_jitter: int
     backoff_cap: int
     apply_attempts: int
@@ -278,11 +283,14 @@ class Policy:
     quorum: int = 1
     max_leases: int | None = None
     max_leases_per_key: int | None = None
+    stop_after_identical: int | None = None
     has_after_apply: bool = False
 
-    def backoff_after(self, attempts: int, jitter: float) -> int:
-        """Milliseconds to wait after that many attempts; ``jitter`` is from 0 to 1."""
-        doubled = min(self.backoff << (attempts - 1), self.backoff_cap)
+    def backoff_after(self, ending: Ending, attempts: int, jitter: float) -> int:
+        """Milliseconds to wait after that many attempts; ``jitter`` is from 0 to 1. No pause has no jitter."""
+        if not self.backoff[ending]:
+            return 0
+        doubled = min(self.backoff[ending] << (attempts - 1), self.backoff_cap)
         return min(doubled + int(self.backoff_jitter * jitter), self.backoff_cap)
 
 

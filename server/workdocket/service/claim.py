@@ -254,4 +254,5 @@ def _facts(desk: Desk, tx: ReadTx, item: WorkItem, actor: Actor) -> Facts:
         policy=desk.policy(item.type),
         actor=actor,
         now=desk.clock.now(),
+        jitter=desk.ids.jitter(),
     )

@@ -157,6 +157,7 @@ class Desk:
             kept=frozenset(one.key for one in tx.submissions(item.id, kind="late"))
             if past is not None and not past.live
             else frozenset(),
+            jitter=self.ids.jitter(),
             full=limit.reached(self.settings, self.policy(order.type), tx, item, past.holder.session, self.clock.now())
             if past is not None and item.lease_over(self.clock.now())
             else None,
@@ -227,14 +228,15 @@ def _items_near(tx: ReadTx, item_id: str) -> list[str]:
 
 
 def merged(settings: Settings, entry: TypeEntry | None) -> Policy:
-    """The type's numbers where it has them, else the settings'."""
+    """The type's numbers where it has them, else the settings'; of several names, the first that either has."""
 
-    def number(name: str) -> float:
-        own = getattr(entry.type, name, None) if entry else None
-        return float(getattr(settings, name) if own is None else own)
+    def number(*names: str) -> float:
+        sources = (entry.type if entry else None, settings)
+        found = (getattr(source, name, None) for name in names for source in sources)
+        return next(float(one) for one in found if one is not None)
 
-    def ms(name: str) -> int:
-        return round(number(name) * 1000)
+    def ms(*names: str) -> int:
+        return round(number(*names) * 1000)
 
     kind = entry.type if entry else None
     of_type, of_key = (kind.max_leases, kind.max_leases_per_key) if kind else (None, None)
@@ -242,7 +244,11 @@ def merged(settings: Settings, entry: TypeEntry | None) -> Policy:
         lease_ttl=ms("lease_ttl_seconds"),
         heartbeat_every=ms("heartbeat_every_seconds"),
         max_attempts=int(number("max_attempts")),
-        backoff=ms("backoff_seconds"),
+        backoff={
+            "failed": ms("backoff_seconds"),
+            "expired": ms("expiry_backoff_seconds"),
+            "raised": ms("apply_backoff_seconds", "backoff_seconds"),
+        },
         backoff_jitter=round(settings.backoff_jitter_seconds * 1000),
         backoff_cap=round(settings.backoff_cap_seconds * 1000),
         apply_attempts=int(number("apply_attempts")),
@@ -252,6 +258,7 @@ def merged(settings: Settings, entry: TypeEntry | None) -> Policy:
         quorum=kind.quorum if kind else 1,
         max_leases=settings.max_leases_per_type if of_type is None else of_type,
         max_leases_per_key=settings.max_leases_per_key if of_key is None else of_key,
+        stop_after_identical=settings.stop_after_identical,
         has_after_apply=entry.has("after_apply") if entry else False,
     )
 

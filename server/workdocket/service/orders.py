@@ -14,7 +14,7 @@ from workdocket.domain.machine import TERMINAL
 from workdocket.domain.model import Actor, ItemSpec, WorkOrder, canonical
 from workdocket.ports import EventQuery, OrderQuery, ReadTx, WriteTx
 from workdocket.registry import TypeEntry
-from workdocket.service import hooks, view
+from workdocket.service import hooks, memory, view
 from workdocket.service.desk import Answer, Call, Desk, must_find_item, must_find_order, written
 
 RECENT = 10
@@ -188,27 +188,29 @@ class Orders:
         diff = view.diff(tx.diff(order_id))
         return answer if diff is None else {**answer, "diff": diff}
 
-    async def get_item(self, item_id: str) -> Answer:
-        return await self._desk.store.read(lambda tx: self._item_view(tx, item_id))
+    async def get_item(self, item_id: str, *, full: bool = False) -> Answer:
+        """With ``full``, nothing is cut, however long the answer gets."""
+        return await self._desk.store.read(lambda tx: self._item_view(tx, item_id, full=full))
 
-    def _item_view(self, tx: ReadTx, item_id: str) -> Answer:
+    def _item_view(self, tx: ReadTx, item_id: str, *, full: bool) -> Answer:
         item = must_find_item(tx, item_id)
         handed = tx.submission(item_id, item.result_key) if item.result_key else None
         parts, late = tx.parts(item_id), tx.submissions(item_id, kind="late")
+        long, short, leases = (view.UNCUT,) * 3 if full else (view.LONG, view.SHORT, MOST_ITEMS_SHOWN)
         shown = view.present(
-            **view.item_short(item, self._desk.clock.now(), view.LONG),
-            result=view.some(handed.result if handed else None, view.LONG),
-            evidence=view.some(handed.evidence if handed else None),
-            notes=view.some(handed.notes if handed else None),
+            **view.item_short(item, self._desk.clock.now(), long),
+            result=view.some(handed.result if handed else None, long),
+            evidence=view.some(handed.evidence if handed else None, short),
+            notes=view.some(handed.notes if handed else None, short),
         )
         return {
             "item": {
                 **shown,
-                "parts": [view.part_full(part, view.share(len(parts))) for part in parts],
+                "parts": [view.part_full(part, view.share(len(parts), long)) for part in parts],
                 "attempts_made": item.attempts,
-                "attempts": [view.attempt(lease) for lease in tx.leases(item_id)[-MOST_ITEMS_SHOWN:]],
-                "late_results": [view.submission(one, view.share(len(late))) for one in late],
-                "feedback": list(item.feedback),
+                "attempts": [view.attempt(lease) for lease in tx.leases(item_id)[-leases:]],
+                "late_results": [view.submission(one, view.share(len(late), long)) for one in late],
+                **memory.reasons(item, long),
             }
         }
 

@@ -128,8 +128,9 @@ class Look:
 
     def _behind(self, order: WorkOrder, item: WorkItem) -> Reason:
         if item.state == "failed":
-            message = (item.error or {}).get("message", "no attempt is left")
-            return Reason("failed", message, f"retry(item_id={item.id!r}), or cancel({order.id!r})", "reviewer")
+            error = item.error or {}
+            action = error.get("hint", f"retry(item_id={item.id!r}), or cancel({order.id!r})")
+            return Reason("failed", error.get("message", "no attempt is left"), action, "reviewer")
         if item.state == "rejected":
             return _refused(order)
         if item.state in TERMINAL:

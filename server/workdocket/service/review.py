@@ -11,7 +11,7 @@ from workdocket.domain import decide
 from workdocket.domain.decide.review import votes_of
 from workdocket.domain.errors import Finding, WorkError
 from workdocket.domain.machine import ORDER, step
-from workdocket.domain.model import Actor, Decision, WorkItem, WorkOrder, digest_of
+from workdocket.domain.model import Actor, Change, Decision, WorkItem, WorkOrder, digest_of
 from workdocket.ports import OrderQuery, ReadTx, WriteTx
 from workdocket.registry import TypeEntry
 from workdocket.service import hooks, view
@@ -221,10 +221,17 @@ class Reviews:
                 refused=dict(tx.result_checksums(order_id)),
             )
             refusal = written(tx, change)
-            decided = must_find_order(tx, order_id)
-            return refusal or {"order": view.order_row(decided, tx.counts([order_id])[order_id])}
+            return refusal or self._rejected_view(tx, order_id, change)
 
         return await self._desk.write(call, body)
+
+    def _rejected_view(self, tx: ReadTx, order_id: str, change: Change) -> Answer:
+        """The order, and the items that did not go back since the same reasons came again."""
+        order, now = must_find_order(tx, order_id), self._desk.clock.now()
+        stopped = [view.item_row(item, now) for item in change.items if item.state == "failed"]
+        return view.present(
+            order=view.order_row(order, tx.counts([order_id])[order_id]), stopped=stopped[:MOST_ITEMS] or None
+        )
 
 
 GATES = {

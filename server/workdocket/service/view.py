@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -25,6 +26,8 @@ SHORT = 1_500
 
 LONG = 6_000
 """The same for a value that the call was about. All in all an answer stays under 25,000."""
+
+UNCUT = sys.maxsize
 
 LEAST = 150
 

@@ -16,7 +16,7 @@ from workdocket.domain.errors import Finding, WorkError
 from workdocket.domain.model import Actor, Change, Part, WorkItem, canonical, checksum
 from workdocket.ports import ReadTx, WriteTx
 from workdocket.registry import TypeEntry
-from workdocket.service import hooks, view
+from workdocket.service import hooks, memory, view
 from workdocket.service.claim import Nothing, Wanted, hand_out, until_next
 from workdocket.service.desk import Answer, Call, Desk, must_find_item, must_find_order, written
 
@@ -89,9 +89,7 @@ class Worker:
     def _handed_out(self, tx: ReadTx, item: WorkItem) -> Answer:
         order = must_find_order(tx, item.order_id)
         entry = self._desk.registry.get(item.type)
-        parts = tx.parts(item.id)
-        former = tx.submission(item.id, item.result_key) if item.result_key and item.feedback else None
-        late = tx.submissions(item.id, kind="late")
+        told = self._memory(tx, item, entry)
         return view.present(
             id=item.id,
             order_id=item.order_id,
@@ -102,15 +100,27 @@ class Worker:
             meta=order.meta,
             instructions=entry.type.instructions,
             result_schema=entry.result.json_schema,
-            parts={"plan": part_plan(entry), "present": [view.part_row(part) for part in parts]},
-            feedback=list(item.feedback),
-            former_result=view.cut(former.result, view.LONG) if former else None,
-            late_results=[view.submission(one) for one in late] or None,
+            parts={"plan": part_plan(entry), "present": told.pop("parts")},
+            **told,
             attempt=item.lease.attempt if item.lease else None,
             max_attempts=item.max_attempts,
             lease=self._lease(item),
             next=_next_for_holder(entry, item),
         )
+
+    def _memory(self, tx: ReadTx, item: WorkItem, entry: TypeEntry) -> Answer:
+        return memory.told(
+            item,
+            former=tx.submission(item.id, item.result_key) if item.result_key and item.feedback else None,
+            parts=tx.parts(item.id),
+            late=tx.submissions(item.id, kind="late"),
+            modes=modes(entry),
+            limit=self._memory_limit,
+        )
+
+    @property
+    def _memory_limit(self) -> int:
+        return self._desk.settings.rework_tokens * memory.CHARACTERS_PER_TOKEN
 
     def _lease(self, item: WorkItem) -> Answer | None:
         if item.lease is None:
@@ -124,7 +134,7 @@ class Worker:
                 "agent": actor.agent or actor.session,
                 "leases": [{**view.item_row(item, now), "lease": self._lease(item)} for item in tx.held_by(actor.id)],
                 "returned": [
-                    {**view.item_row(item, now), "feedback": list(item.feedback)}
+                    {**view.item_row(item, now), **memory.reasons(item, self._memory_limit)}
                     for item in tx.returned_to(actor.session, actor.id)
                 ],
                 "awaiting_review": [view.item_row(item, now) for item in tx.awaiting_review(actor.id)],
@@ -162,9 +172,7 @@ class Worker:
     ) -> Answer:
         def body(tx: WriteTx) -> Answer | WorkError:
             facts = self._desk.facts(tx, item_id, token, call.actor)
-            change = decide.fail(
-                facts, token, reason, retryable=retryable, retry_after=retry_after, jitter=self._desk.ids.jitter()
-            )
+            change = decide.fail(facts, token, reason, retryable=retryable, retry_after=retry_after)
             return written(tx, change) or self._item(tx, item_id)
 
         return await self._desk.write(call, body)
@@ -360,7 +368,9 @@ def complete(
 
 
 def _next_for_holder(entry: TypeEntry, item: WorkItem) -> str:
-    how = "submit_part for each part, then finalize" if entry.type.parts else "submit the result"
+    how = (
+        "submit_part for each part that is missing or wrong, then finalize" if entry.type.parts else "submit the result"
+    )
     return (
         f"do the work, then {how} with this item_id and lease.token; heartbeat in between; release or fail if you can't"
     )

@@ -143,7 +143,7 @@ async def get_order(app: App, caller: Caller, a: wire.GetOrder) -> Answer:
 @tool("Look at an item", wire.GetItem, EVERYBODY, READ, item=OBJECT)
 async def get_item(app: App, caller: Caller, a: wire.GetItem) -> Answer:
     """One item whole: input, result, parts, attempts, late results, feedback."""
-    return await app.orders.get_item(a.item_id)
+    return await app.orders.get_item(a.item_id, full=a.full)
 
 
 @tool("Why not?", wire.Explain, EVERYBODY, READ, state=TEXT, reasons=ROWS, totals=OBJECT)
@@ -243,7 +243,7 @@ async def approve(app: App, caller: Caller, a: wire.Approve) -> Answer:
     return await app.reviews.approve(call(caller, "approve", a), a.order_id, a.digest, a.comment)
 
 
-@tool("Reject", wire.Reject, REVIEWER, DESTRUCTIVE, order=OBJECT)
+@tool("Reject", wire.Reject, REVIEWER, DESTRUCTIVE, order=OBJECT, stopped=ROWS)
 async def reject(app: App, caller: Caller, a: wire.Reject) -> Answer:
     """Refuse an order with reasons. rework=true sends items back with the reasons on them; otherwise it is over."""
     errors = [error.model_dump(mode="json", exclude_none=True) for error in a.errors]

@@ -172,6 +172,7 @@ class GetOrder(Args):
 
 class GetItem(Args):
     item_id: ItemId
+    full: Annotated[bool, Field(description="Cut nothing.")] = False
 
 
 class Checkout(Mutating):

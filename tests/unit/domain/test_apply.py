@@ -121,7 +121,7 @@ def test_what_followed_the_change_is_recorded():
 def test_a_failed_attempt_is_tried_again_after_a_backoff():
     change = raised(effect(**CLAIMED))
 
-    due = NOW + POLICY.backoff
+    due = NOW + POLICY.backoff["raised"]
     told = {"attempt": 1, "will_retry": True, "retry_at": iso(due)}
     assert names(change) == ["apply.attempt_failed"]
     assert (change.events[0].message, change.events[0].data) == ("disk full", told)
@@ -133,7 +133,7 @@ def test_a_failed_attempt_is_tried_again_after_a_backoff():
 def test_later_attempts_wait_longer():
     change = raised(effect(**{**CLAIMED, "data": {"raised": 1, "digest": "d1"}}))
 
-    assert change.effects[0].next_at == NOW + 2 * POLICY.backoff
+    assert change.effects[0].next_at == NOW + 2 * POLICY.backoff["raised"]
     assert change.effects[0].data == {"raised": 2, "digest": "d1"}
 
 
@@ -185,7 +185,7 @@ def test_what_follows_the_change_can_fail_without_undoing_it(before: int, state:
 def test_jitter_is_added_to_the_backoff():
     change = apply_raised(approved(), effect(**CLAIMED), "disk full", NOW, POLICY, 1.0)
 
-    assert change.effects[0].next_at == NOW + 80 * SECOND
+    assert change.effects[0].next_at == NOW + 50 * SECOND
 
 
 # drifted

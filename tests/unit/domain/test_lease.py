@@ -26,13 +26,13 @@ from tests.unit.domain.build import (
 from workdocket.domain.decide import Facts, checkout, expire, fail, heartbeat, release, renew
 from workdocket.domain.decide.hold import holds, lost
 from workdocket.domain.errors import WorkError
-from workdocket.domain.model import SYSTEM, Change, ItemSpec, iso
+from workdocket.domain.model import SYSTEM, Change, ItemSpec, Policy, iso
 
 LATE = NOW + TTL
 
 
 def give_up(known: Facts, token: str = "token-1-1", **given) -> Change:
-    return fail(known, token, "no luck", **{"retryable": True, "retry_after": None, "jitter": 0.0, **given})
+    return fail(known, token, "no luck", **{"retryable": True, "retry_after": None, **given})
 
 
 def refused(known: Facts, token: str) -> WorkError:
@@ -172,12 +172,19 @@ def test_a_released_item_may_be_put_off():
 
 
 def test_a_failed_attempt_counts_and_waits_for_its_backoff():
-    change = give_up(facts(held()), jitter=0.5)
+    change = give_up(facts(held(), jitter=0.5))
 
     queued = only(change)
-    due = NOW + POLICY.backoff + POLICY.backoff_jitter // 2
+    due = NOW + POLICY.backoff["failed"] + POLICY.backoff_jitter // 2
     assert (queued.state, queued.attempts, queued.due_at) == ("queued", 1, due)
-    assert queued.error == {"code": "attempt_failed", "message": "no luck", "at": iso(NOW), "attempt": 1}
+    attempt = {"attempt": 1, "at": iso(NOW), "by": "ada"}
+    assert queued.error == {
+        "code": "attempt_failed",
+        "message": "no luck",
+        "at": iso(NOW),
+        "attempt": 1,
+        "attempts": [attempt],
+    }
     assert names(change) == ["item.attempt_failed", "order.queued"]
     assert change.events[0].data == {"attempts": 1, "available_at": iso(due)}
 
@@ -218,6 +225,25 @@ def test_an_expired_lease_counts_its_attempt_and_frees_the_item_at_once():
     assert (freed.lease.end, freed.lease.ended_at) == ("expired", LATE)
     assert names(change) == ["item.lease_expired", "order.queued"]
     assert (change.events[0].actor, change.events[0].data) == (SYSTEM, {"attempts": 1})
+
+
+SLOW = replace(POLICY, backoff={**POLICY.backoff, "expired": 30 * SECOND})
+
+
+@pytest.mark.parametrize("attempts, pause", [(0, 40), (1, 70)])
+def test_a_pause_after_an_expiry_is_counted_from_the_end_of_the_lease(attempts: int, pause: int):
+    change = expire(facts(held(attempts=attempts), policy=SLOW, now=LATE, jitter=0.5))
+
+    due = NOW + TTL + pause * SECOND
+    assert only(change).due_at == due
+    assert change.events[0].data == {"attempts": attempts + 1, "available_at": iso(due)}
+
+
+def test_a_lease_is_taken_back_while_the_item_pauses():
+    noticed = heartbeat(facts(lapsed(due_at=LATE + SECOND), policy=SLOW, now=LATE), "token-1-1", None, None)
+    unnoticed = heartbeat(facts(held(), policy=SLOW, now=LATE), "token-1-1", None, None)
+
+    assert [(only(one).state, only(one).due_at) for one in (noticed, unnoticed)] == [("in_progress", None)] * 2
 
 
 def test_an_item_fails_when_its_last_attempt_runs_out():
@@ -305,6 +331,15 @@ def test_a_token_from_an_earlier_lease_never_writes():
             "checkout_possible": False,
             "held_until": iso(NOW + TTL),
         }
+
+
+@pytest.mark.parametrize("policy, possible", [(POLICY, True), (SLOW, False)], ids=["at once", "after a pause"])
+def test_an_item_can_be_had_when_the_next_lease_has_run_out_too(policy: Policy, possible: bool):
+    overdue = held(fence=2, holder=BOB)
+
+    refusal = refused(facts(overdue, past=lapsed().lease, policy=policy, now=LATE), "token-1-1")
+
+    assert refusal.details["checkout_possible"] is possible
 
 
 @pytest.mark.parametrize("end", ["submitted", "finalized", "released", "failed", "cancelled", "rejected"])

@@ -60,8 +60,13 @@ rejected, failed | dead-letter | dead_lettered | order.dead_lettered | dead_lett
 queued, checked_out, in_progress, submitted, rejected, failed | cancel | cancelled | order.cancelled | cancel
 """
 
-BEYOND_ITEM = {("accepted", "reject", "rejected", "item.rejected")}
-"""Accepted work in an order that came back from its apply and is then refused for good must go somewhere."""
+BEYOND_ITEM = {
+    ("accepted", "reject", "rejected", "item.rejected"),
+    ("submitted", "stop", "failed", "item.failed"),
+    ("accepted", "stop", "failed", "item.failed"),
+}
+"""Accepted work in an order that came back from its apply and is then refused for good must go somewhere. What is
+rejected for the same reasons again and again goes to a person, and not back to the queue."""
 
 BEYOND_ORDER = {("approved", "drift", JOINT, "order.drifted")}
 """The world moved between approval and apply."""

@@ -29,20 +29,31 @@ def test_times_on_the_wire_sort_as_text():
 
 
 def test_the_wait_between_attempts_doubles_up_to_its_cap():
-    policy = replace(POLICY, backoff=10 * SECOND, backoff_jitter=0, backoff_cap=60 * SECOND)
+    policy = replace(POLICY, backoff={"failed": 10 * SECOND}, backoff_jitter=0, backoff_cap=60 * SECOND)
 
-    waits = [policy.backoff_after(attempts, 0.9) for attempts in (1, 2, 3, 4, 5_000)]
+    waits = [policy.backoff_after("failed", attempts, 0.9) for attempts in (1, 2, 3, 4, 5_000)]
 
     assert waits == [10 * SECOND, 20 * SECOND, 40 * SECOND, 60 * SECOND, 60 * SECOND]
 
 
 @given(st.integers(1, 40), st.floats(0, 1))
 def test_jitter_only_adds_and_never_goes_over_the_cap(attempts: int, jitter: float):
-    bare = POLICY.backoff_after(attempts, 0)
+    bare = POLICY.backoff_after("failed", attempts, 0)
 
-    wait = POLICY.backoff_after(attempts, jitter)
+    wait = POLICY.backoff_after("failed", attempts, jitter)
 
     assert bare <= wait <= min(bare + POLICY.backoff_jitter, POLICY.backoff_cap)
+
+
+@given(st.integers(1, 40), st.floats(0, 1))
+def test_no_pause_is_not_lengthened_by_chance(attempts: int, jitter: float):
+    assert POLICY.backoff_after("expired", attempts, jitter) == 0
+
+
+def test_each_ending_has_a_pause_of_its_own():
+    policy = replace(POLICY, backoff={"failed": 1, "expired": 2, "raised": 3}, backoff_jitter=0)
+
+    assert [policy.backoff_after(ending, 2, 0) for ending in ("failed", "expired", "raised")] == [2, 4, 6]
 
 
 def test_equal_values_have_one_checksum_whatever_the_order_of_their_keys():

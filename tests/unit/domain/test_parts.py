@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.unit.domain.build import ADA, BOB, NOW, TTL, WRONG, facts, held, lapsed, names, only, part, work
 from workdocket.domain.decide import take_part
-from workdocket.domain.decide.assembly import MOST_HOLES, chosen, rollup
+from workdocket.domain.decide.assembly import MOST_HOLES, chosen, counting, rollup
 from workdocket.domain.errors import WorkError
 from workdocket.domain.model import Change, Part
 
@@ -159,6 +159,13 @@ def test_a_sequence_is_all_its_parts_in_order():
     parts = [part(seq=10, payload="c"), part(seq=2, payload="b"), part(payload="a"), part("other", payload="o")]
 
     assert chosen({"text": "sequence"}, parts) == {"text": ["a", "b", "c"], "other": "o"}
+
+
+def test_the_parts_that_count_are_those_whose_payloads_are_chosen():
+    parts = [part(seq=2, payload="b"), part(seq=1, payload="a"), part(seq=3, status="rejected"), part("other")]
+
+    assert [one.seq for one in counting({}, parts)] == [None, 2]
+    assert [one.seq for one in counting({"text": "sequence"}, parts)] == [None, 1, 2]
 
 
 def test_refused_parts_count_for_nothing():

@@ -40,7 +40,13 @@ class Walk:
 
     def __init__(self, chance: Random) -> None:
         self.chance = chance
-        self.policy = replace(POLICY, quorum=chance.choice([1, 2]), approval=chance.choice(["manual", "auto"]))
+        self.policy = replace(
+            POLICY,
+            quorum=chance.choice([1, 2]),
+            approval=chance.choice(["manual", "auto"]),
+            stop_after_identical=chance.choice([None, 2, 3]),
+            backoff={"failed": 0, "expired": chance.choice([0, TTL]), "raised": 0},
+        )
         self.book = Book.of(*PLAN)
         self.book.order = replace(self.book.order, deadline=chance.choice([None, NOW + SECOND, NOW + 10 * TTL]))
         self.now = NOW
@@ -99,8 +105,8 @@ class Walk:
             lambda: decide.heartbeat(known, token, None, None),
             lambda: decide.renew(known, token),
             lambda: decide.release(known, token, None, None),
-            lambda: decide.fail(known, token, "no", retryable=True, retry_after=0, jitter=0),
-            lambda: decide.fail(known, token, "no", retryable=False, retry_after=None, jitter=0),
+            lambda: decide.fail(known, token, "no", retryable=True, retry_after=0),
+            lambda: decide.fail(known, token, "no", retryable=False, retry_after=None),
             lambda: decide.submit(known, token, made, [WRONG]),
             lambda: decide.take_part(known, token, "text", None, made, [], []),
         ]

@@ -52,7 +52,7 @@ def apply_raised(order: WorkOrder, effect: Effect, message: str, now: int, polic
     draft = Draft(now, SYSTEM)
     raised = effect.data.get("raised", 0) + 1
     again = raised < policy.apply_attempts and effect.attempts < policy.apply_attempts + CRASH_ALLOWANCE
-    due = now + policy.backoff_after(raised, jitter)
+    due = now + policy.backoff_after("raised", raised, jitter)
     data = {"attempt": effect.attempts, "will_retry": again, **({"retry_at": iso(due)} if again else {})}
     draft.note(_FAILED[effect.kind], order.id, message=message, data=data)
     error = {"code": "apply_failed", "message": message, "at": iso(now), **data}

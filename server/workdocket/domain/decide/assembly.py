@@ -47,6 +47,12 @@ def chosen(modes: Mapping[str, str], parts: Sequence[Part]) -> dict[str, Any]:
     }
 
 
+def counting(modes: Mapping[str, str], parts: Sequence[Part]) -> list[Part]:
+    """The good parts that a result is made of: all of a sequence, else the last of each key."""
+    good = _good(parts).items()
+    return [part for key, found in good for part in (found if modes.get(key) == "sequence" else found[-1:])]
+
+
 def _good(parts: Sequence[Part]) -> dict[str, list[Part]]:
     """Good parts by key, in order of their numbers; one without a number comes before all."""
     found: dict[str, list[Part]] = {}

@@ -14,7 +14,7 @@ class Facts:
 
     ``others`` are the states of the order's other items, ``dependents`` the items that name this one in ``after``,
     ``past`` the lease that the presented token belonged to, live or not, ``kept`` the keys of late results,
-    ``full`` the limit that leaves no room for an expired lease to be taken back.
+    ``full`` the limit that leaves no room for an expired lease to be taken back, ``jitter`` a chance from 0 to 1.
     """
 
     order: WorkOrder
@@ -27,6 +27,7 @@ class Facts:
     past: Lease | None = None
     kept: frozenset[str] = frozenset()
     full: str | None = None
+    jitter: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from workdocket.domain.decide.facts import Facts
+from workdocket.domain.decide.repeat import enough, failed_alike, repeated_failure
 from workdocket.domain.draft import Draft
 from workdocket.domain.errors import WorkError
 from workdocket.domain.machine import WORKING
@@ -65,23 +66,30 @@ def release(facts: Facts, token: str, reason: str | None, not_before: int | None
     return draft.change()
 
 
-def fail(facts: Facts, token: str, reason: str, *, retryable: bool, retry_after: int | None, jitter: float) -> Change:
-    """The attempt counted; queued again after a backoff, or failed for good. ``retry_after`` in milliseconds."""
+def fail(facts: Facts, token: str, reason: str, *, retryable: bool, retry_after: int | None) -> Change:
+    """The attempt counted; queued again after a backoff, or failed for good: also when the same reason came too often.
+
+    ``retry_after`` in milliseconds.
+    """
     draft = Draft(facts.now, facts.actor)
     item = hold(draft, facts, token)
     attempts = item.attempts + 1
-    error = {"code": "attempt_failed", "message": reason, "at": iso(facts.now), "attempt": attempts}
+    alike = failed_alike(facts, item, reason)
+    stopped = retryable and enough(len(alike), facts.policy)
+    said = repeated_failure(item, reason, alike) if stopped else {"code": "attempt_failed", "message": reason}
+    error = {**said, "at": iso(facts.now), "attempt": attempts, "attempts": alike}
     lease = end_lease(draft, item, "failed")
-    if retryable and attempts < item.max_attempts:
-        wait = facts.policy.backoff_after(attempts, jitter) if retry_after is None else retry_after
-        due = facts.now + wait
+    if retryable and not stopped and attempts < item.max_attempts:
+        backoff = facts.policy.backoff_after("failed", attempts, facts.jitter)
+        due = facts.now + (backoff if retry_after is None else retry_after)
         data = {"attempts": attempts, "available_at": iso(due)}
         item = draft.move_item(
             item, "fail_attempt", message=reason, data=data, attempts=attempts, due_at=due, error=error, lease=lease
         )
     else:
-        data = {"attempts": attempts, "retryable": retryable}
-        item = draft.move_item(item, "fail", message=reason, data=data, attempts=attempts, error=error, lease=lease)
+        data = {"attempts": attempts, "retryable": retryable, **({"reason": reason} if stopped else {})}
+        message = said["message"]
+        item = draft.move_item(item, "fail", message=message, data=data, attempts=attempts, error=error, lease=lease)
     draft.settle(facts.order, {*facts.others, item.state})
     return draft.change()
 
@@ -155,7 +163,7 @@ def lost(facts: Facts) -> WorkError:
     why = _why_lost(facts)
     held = {"held_until": iso(item.lease.expires_at)} if why == "held_by_other" and item.lease else {}
     queued = item.state == "queued" and (item.due_at or 0) <= facts.now
-    available = (queued or _expiring(item, facts.now)) and not item.waiting_for
+    available = (queued or _expiring(facts)) and not item.waiting_for
     return WorkError(
         "lease_lost",
         f"{_LOST[why]}; {item.id} is {item.state}",
@@ -166,11 +174,11 @@ def lost(facts: Facts) -> WorkError:
     )
 
 
-def _expiring(item: WorkItem, now: int) -> bool:
-    """Its lease has run out though nobody has ended it, and it is not the last attempt's."""
-    lease = item.lease
-    over = lease is not None and lease.live and lease.expires_at <= now
-    return over and item.attempts + 1 < item.max_attempts
+def _expiring(facts: Facts) -> bool:
+    """Its lease has run out though nobody has ended it, and neither a pause follows nor the end of its attempts."""
+    item, lease = facts.item, facts.item.lease
+    over = lease is not None and lease.live and lease.expires_at <= facts.now
+    return over and item.attempts + 1 < item.max_attempts and not facts.policy.backoff["expired"]
 
 
 _LOST = {
@@ -204,12 +212,19 @@ def _renewed(draft: Draft, facts: Facts, lease: Lease, **news: Any) -> Lease:
 
 
 def overdue(draft: Draft, facts: Facts) -> WorkItem:
-    """The item after its lease ran out: queued again, or failed when that was the last attempt."""
+    """The item after its lease ran out: queued again, or failed when that was the last attempt.
+
+    A pause, if there is one, is counted from the end of the lease, whoever notices it and when.
+    """
     item = facts.item
     attempts = item.attempts + 1
     lease = end_lease(draft, item, "expired")
-    changes: dict[str, Any] = {"attempts": attempts, "lease": lease, "actor": SYSTEM, "data": {"attempts": attempts}}
-    if attempts < item.max_attempts:
-        return draft.move_item(item, "expire", message="no call before the lease ran out", **changes)
-    error = {"code": "lease_expired", "message": "the last attempt's lease ran out", "at": iso(facts.now)}
-    return draft.move_item(item, "fail", message="the lease ran out and no attempt is left", error=error, **changes)
+    changes: dict[str, Any] = {"attempts": attempts, "lease": lease, "actor": SYSTEM}
+    if attempts >= item.max_attempts:
+        message = "the lease ran out and no attempt is left"
+        error = {"code": "lease_expired", "message": "the last attempt's lease ran out", "at": iso(facts.now)}
+        return draft.move_item(item, "fail", message=message, data={"attempts": attempts}, error=error, **changes)
+    pause = facts.policy.backoff_after("expired", attempts, facts.jitter)
+    due = lease.expires_at + pause if lease is not None and pause else None
+    data = {"attempts": attempts, **({} if due is None else {"available_at": iso(due)})}
+    return draft.move_item(item, "expire", message="no call before the lease ran out", data=data, due_at=due, **changes)

@@ -7,6 +7,7 @@ from itertools import takewhile
 from typing import Any, Literal
 
 from workdocket.domain.decide.hold import end_lease
+from workdocket.domain.decide.repeat import about, enough, rejected_alike, repeated_rejection
 from workdocket.domain.draft import Draft
 from workdocket.domain.errors import Finding, WorkError
 from workdocket.domain.machine import ORDER, step
@@ -84,7 +85,7 @@ def reject(
     step(ORDER, order.id, order.state, verdict)
     meant = _meant(order, errors)
     if rework:
-        _send_back(draft, order, meant, policy, errors, refused)
+        _send_back(draft, order, meant, policy, errors, earlier, refused)
     else:
         _refuse(draft, order, errors, comment)
     _record(draft, Decision(order.id, len(earlier) + 1, verdict, actor, now, None, comment, tuple(errors)), None)
@@ -103,7 +104,7 @@ def _meant(order: WorkOrder, errors: Sequence[dict[str, Any]]) -> list[WorkItem]
     unknown = sorted(named - {item.id for item in order.items})
     if unknown:
         raise WorkError("not_found", f"{order.id} has no item {', '.join(unknown)}")
-    return [item for item in order.items if item.id in named or not named]
+    return [item for item in order.items if about(item, errors)]
 
 
 def _refuse(draft: Draft, order: WorkOrder, errors: Sequence[dict[str, Any]], comment: str | None) -> None:
@@ -120,8 +121,10 @@ def _send_back(
     back: Sequence[WorkItem],
     policy: Policy,
     errors: Sequence[dict[str, Any]],
+    earlier: Sequence[Decision],
     refused: dict[str, str],
 ) -> None:
+    """Each item queued with its reasons, or stopped where the same ones came too often."""
     if any(item.state == "failed" for item in order.items):
         raise WorkError(
             "illegal_transition",
@@ -136,27 +139,36 @@ def _send_back(
     ids = [item.id for item in back]
     for item in back:
         reasons = _reasons(draft, item, errors)
-        holder = item.lease.holder.session if item.lease else None
-        draft.move_item(
-            item,
-            "return",
-            message=reasons[0]["message"],
-            data={"errors": reasons},
-            feedback=(*item.feedback, *reasons),
-            refused_checksum=refused.get(item.id),
-            reserved_for=holder,
-            due_at=draft.now + policy.first_claim if holder else None,
-            waiting_for=waits(item, ids),
-        )
+        alike = rejected_alike(item, errors, earlier)
+        news: dict[str, Any] = {
+            "data": {"errors": reasons},
+            "feedback": (*item.feedback, *reasons),
+            "refused_checksum": refused.get(item.id),
+            "waiting_for": waits(item, ids),
+        }
+        if enough(len(alike) + 1, policy):
+            _stop(draft, item, reasons, alike, news)
+        else:
+            holder = item.lease.holder.session if item.lease else None
+            due_at = draft.now + policy.first_claim if holder else None
+            draft.move_item(item, "return", message=reasons[0]["message"], reserved_for=holder, due_at=due_at, **news)
     draft.move_order(order, "rework", data={"items": ids}, error=None)
+
+
+def _stop(
+    draft: Draft, item: WorkItem, reasons: Sequence[dict[str, Any]], alike: Sequence[Decision], news: dict[str, Any]
+) -> None:
+    """Not once more round the same circle: a person is asked."""
+    rejections = [*((one.actor, one.at) for one in reversed(alike)), (draft.actor, draft.now)]
+    error = {**repeated_rejection(item, reasons, rejections), "at": iso(draft.now)}
+    draft.move_item(item, "stop", message=error["message"], error=error, **news)
 
 
 def _reasons(draft: Draft, item: WorkItem, errors: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """What a reviewer said about one item, or about all."""
     return [
         {"at": iso(draft.now), "by": draft.actor.id, **{key: error[key] for key in error if key != "item_id"}}
-        for error in errors
-        if (error.get("item_id") or item.id) == item.id
+        for error in about(item, errors)
     ]
 
 
