@@ -56,18 +56,20 @@ def told(
 ) -> view.View:
     """All of it in at most ``limit`` characters: what was left out leaves its size, or is counted in ``left_out``.
 
-    What matters most is served first: the latest reasons, the refused result, the good parts, then what is older.
-    Rows of parts are there in any case; those that count have their payload too, as far as there is room.
+    What matters most is served first: the latest reasons, which parts there are, the refused result, the payloads of
+    the parts that count, then what is older. That a part is there is said in any case.
     """
     room = Room(limit)
     before, last = _rounds(item)
     latest = _latest(last, room)
+    rows = [{"key": part.key, "seq": part.seq, "status": part.status} for part in parts]
+    room.left -= len(canonical(rows))
     refused = former and (room.first("former_result", former.result) or view.cut(former.result, 0))
     payloads = {(part.key, part.seq): room.first("parts", part.payload) for part in counting(modes, parts)}
     older = _older(before, room)
     kept = [room.first("late_results", view.submission(one, view.UNCUT), view.submission(one, 0)) for one in late[::-1]]
     return view.present(
-        parts=[_part_row(part, payloads) for part in parts],
+        parts=[_with_payload(row, payloads) for row in rows],
         feedback=[*older, *latest],
         former_result=refused,
         late_results=[row for row in reversed(kept) if row is not None] or None,
@@ -105,6 +107,6 @@ def _brief(row: Reason) -> Reason:
     return {**row, "message": f"{message[:BRIEF]} … ({len(message)} characters)"} if len(message) > BRIEF else row
 
 
-def _part_row(part: Part, payloads: Mapping[tuple[str, int | None], Any]) -> view.View:
-    payload = payloads.get((part.key, part.seq)) if part.status == "validated" else None
-    return {**view.part_row(part), **view.present(payload=payload)}
+def _with_payload(row: view.View, payloads: Mapping[tuple[str, int | None], Any]) -> view.View:
+    payload = payloads.get((row["key"], row["seq"])) if row["status"] == "validated" else None
+    return {**row, **view.present(payload=payload)}
