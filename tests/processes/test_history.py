@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.support.harness import LIMIT, CountedIds, HandClock, House, Person, house
-from tests.support.history import Ask, Call, History, Limit, Record, per_agent, per_type
+from tests.support.history import Ask, Call, History, Limit, Record, per_agent, per_key, per_type
 from tests.support.process import serving
 from workdocket.app import SystemClock
 from workdocket.domain.errors import WorkError
@@ -24,7 +24,8 @@ from workdocket.surfaces.dispatch import run_tool
 
 CALLERS = 32
 TTL, FIRST_CLAIM = 600, 60
-TYPES = ("test.echo", "test.planned", "test.narrow")
+TYPES = ("test.echo", "test.planned", "test.narrow", "test.tenant")
+TENANTS, PER_TENANT = ("a", "b", "c"), 2
 NARROW = 4
 """What the type itself allows."""
 
@@ -42,11 +43,12 @@ class Terms:
     @property
     def settings(self) -> dict[str, Any]:
         most = {"max_leases_per_agent": self.per_agent, "max_leases_per_type": self.per_type, "max_attempts": 1000}
-        return {**most, "lease_ttl_seconds": TTL, "first_claim_seconds": FIRST_CLAIM}
+        times = {"lease_ttl_seconds": TTL, "first_claim_seconds": FIRST_CLAIM}
+        return {**most, **times, "stop_after_identical": "none"}
 
     @property
     def limits(self) -> tuple[Limit, ...]:
-        return per_agent(self.per_agent), per_type(self.per_type, narrow=NARROW)
+        return per_agent(self.per_agent), per_type(self.per_type, narrow=NARROW), per_key("tenant", PER_TENANT)
 
 
 @dataclass
@@ -83,8 +85,12 @@ class Caller:
 
     async def propose(self) -> None:
         kind = self.chance.choice(TYPES)
-        items = [{"input": {}} for _ in range(self.chance.randint(1, 5))]
-        payload = {"message": "hi"} if kind == "test.echo" else {"items": items}
+        count = self.chance.randint(1, 5)
+        payloads = {
+            "test.echo": {"message": "hi"},
+            "test.tenant": {"tenant": self.chance.choice(TENANTS), "items": count},
+        }
+        payload = payloads.get(kind, {"items": [{"input": {}}] * count})
         call = await self.call("propose", type=kind, payload=payload, priority=self.chance.choice([0, 0, 10, 20]))
         self.world.orders.append(call.answer["order"]["id"])
         self.world.items.extend(item["id"] for item in call.answer["items"])
@@ -286,7 +292,7 @@ def test_no_two_callers_hold_one_item_at_once(day: History) -> None:
     assert day.two_at_once() == []
 
 
-@pytest.mark.scenario("N15", "GC10", "limits-hold")
+@pytest.mark.scenario("N15", "GC10", "limits-hold", "key-limit")
 def test_limits_hold_at_every_commit_on_every_path(day: History) -> None:
     assert day.over_limits() == []
 
@@ -306,7 +312,7 @@ def test_no_caller_sees_a_lock_or_a_failure(day: History) -> None:
 def test_the_day_had_what_it_is_to_show(day: History) -> None:
     """Every limit was reached, leases were lost, work came back; and nobody was alone."""
     told = {call.answer.get("reason") for call in day.record.calls} | {call.refusal for call in day.record.calls}
-    assert {"agent_limit", "type_limit", "lease_lost", "invalid_result"} <= told
+    assert {"agent_limit", "type_limit", "key_limit", "lease_lost", "invalid_result"} <= told
     assert {"item.released", "item.attempt_failed", "item.returned", "item.late_result", "part.received"} <= {
         event["event"] for event in day.events
     }

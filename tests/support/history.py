@@ -109,6 +109,16 @@ def per_type(most: int, **own: int) -> Limit:
     return lambda item, holder: (item.type, own.get(item.type.rpartition(".")[2], most))
 
 
+def per_key(pointed: str, most: int) -> Limit:
+    """Among the items of a type that have the same value at that name of their payload."""
+
+    def group(item: Item, holder: str) -> tuple[Hashable, int] | None:
+        key = item.payload.get(pointed)
+        return None if key is None else (f"key {item.type} {key}", most)
+
+    return group
+
+
 def ms(time: str) -> int:
     return round(datetime.fromisoformat(time).timestamp() * 1000)
 
