@@ -8,12 +8,14 @@ PYTHON      ?=
 PYTEST_ARGS ?=
 DEMO_ARGS   ?=
 BENCH       ?=
+STEPS       ?= 100000
+SEED        ?= 1
 PIP         := $(BIN)/python -m pip --disable-pip-version-check -qq install
 UV_PIP      := $(UV) pip install --quiet --python $(BIN)/python
 INSTALL     := $(if $(UV),$(UV_PIP),$(PIP))
 SOURCES     := server order_types tests docs bench
 
-.PHONY: help setup demo test check interop bench format docs build clean
+.PHONY: help setup demo test check walk interop bench format docs build clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -44,6 +46,9 @@ check: $(VENV)/.ready-dev ## all that CI asks for: format, lint, types, layers, 
 	@$(BIN)/python -m pytest --cov $(PYTEST_ARGS)
 	@echo "==> coverage of the domain is whole"
 	@$(BIN)/coverage report --include='server/workdocket/domain/*' --fail-under=100
+
+walk: $(VENV)/.ready-dev ## random steps against a model of the product, a long way (STEPS=100000 SEED=1)
+	@$(BIN)/python -m tests.property $(STEPS) $(SEED)
 
 interop: $(VENV)/.ready ## run other people's MCP clients against the server (needs npm)
 	@WORKDOCKET="$(CURDIR)/$(BIN)/workdocket" interop/run

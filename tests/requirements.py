@@ -263,6 +263,7 @@ PROMISES: dict[str, str] = {
     "ends-in-time": "EOF, SIGTERM and Ctrl-C end a stdio server cleanly within two seconds.",
     "many-processes": "Many servers on one file: each item leased once, submitted once, applied once; no caller sees a lock.",
     "kill-loses-nothing": "kill -9 at any time loses nothing that was acknowledged.",
+    "explained": "Every item is over, available, or has a reason from explain, and to do what the first reason names helps.",
     "both-eras": "Every tool works in both protocol eras.",
     "constant-checkout": "What checkout looks up, it finds by an index, however long the queue is.",
     "real-types": "The built-in types do their work on real databases, once.",

@@ -751,6 +751,26 @@ async def test_a_refused_result_does_not_take_its_lease_back_over_a_limit(tmp_pa
 
 
 @pytest.mark.scenario("N15", "soft-expiry")
+async def test_a_refused_result_takes_no_lease_back_over_a_limit(tmp_path: Path) -> None:
+    async with house(tmp_path, max_leases_per_agent=1) as home:
+        # given
+        a = home.person("A")
+        await a.propose("test.echo")
+        await a.propose("test.echo")
+        first = await a.take()
+        home.clock.forward(601)
+        second = await a.take(item_id="WO-2.1")
+
+        # when
+        await a.refused("submit", "invalid_result", **held(first), result={"message": 1})
+
+        # then: the findings are on record, and a good result is still taken
+        assert [row["id"] for row in (await a.ok("my_work"))["leases"]] == [second["id"]]
+        assert "item.submission_refused" in await a.event_names("WO-1")
+        assert (await a.hand_in(first))["item"]["state"] == "submitted"
+
+
+@pytest.mark.scenario("N15", "soft-expiry")
 async def test_an_expired_lease_is_not_taken_back_over_the_limit_of_its_type(home: House) -> None:
     a, b = home.person("A"), home.person("B")
     await a.propose("test.solo", {"batches": 2})

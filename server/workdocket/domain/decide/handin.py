@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from workdocket.domain.decide.facts import Facts, Work
-from workdocket.domain.decide.hold import end_lease, hold, keep, overdue, start, take
+from workdocket.domain.decide.hold import end_lease, hold, keep, over_limit, overdue, start, take
 from workdocket.domain.draft import Draft
 from workdocket.domain.errors import Finding, WorkError
 from workdocket.domain.model import Change, Effect, Part, Submission
@@ -123,14 +123,11 @@ def _refuse(
     data: dict[str, Any],
     part: Part | None = None,
 ) -> Change:
-    """The record that it was refused. The lease is not renewed by it, but taken back where it had expired and no limit
-    is in the way."""
+    """The record that it was refused. It renews no lease, but takes back an expired one where no limit forbids it."""
     event, code = _REFUSALS[what]
     draft = Draft(facts.now, facts.actor)
-    item = facts.item
-    if facts.full is None:
-        item, _ = take(draft, facts, token)
-        draft.settle(facts.order, {*facts.others, item.state})
+    item = facts.item if over_limit(facts) else take(draft, facts, token)[0]
+    draft.settle(facts.order, {*facts.others, item.state})
     found = [finding.as_dict() for finding in findings]
     draft.note(event, facts.order.id, item, data={**data, "checksum": work.checksum, "findings": found})
     if part is not None:

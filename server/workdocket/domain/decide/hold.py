@@ -105,7 +105,7 @@ def expire(facts: Facts) -> Change:
 def keep(draft: Draft, facts: Facts, token: str, **news: Any) -> WorkItem:
     """As :func:`hold`, for calls after which the lease goes on: a lease that ran out is not taken back over a limit."""
     item = hold(draft, facts, token, **news)
-    if facts.full is not None and facts.item.lease_over(facts.now):
+    if over_limit(facts):
         raise WorkError(
             "limit_exceeded",
             f"the lease on {item.id} ran out, and {facts.full} leaves no room to take it back",
@@ -113,6 +113,11 @@ def keep(draft: Draft, facts: Facts, token: str, **news: Any) -> WorkItem:
             limit=facts.full,
         )
     return item
+
+
+def over_limit(facts: Facts) -> bool:
+    """Whether the lease ran out and a limit leaves no room to take it back."""
+    return facts.full is not None and facts.item.lease_over(facts.now)
 
 
 def hold(draft: Draft, facts: Facts, token: str, **news: Any) -> WorkItem:
