@@ -116,6 +116,14 @@ def make_room(walk: Walk, item: Item, reason: Reason) -> None:
     ok(walk, "release", live[0].holder, item_id=its.id, lease_token=live[0].token)
 
 
+def let_go(walk: Walk, item: Item, reason: Reason) -> None:
+    """Who asks holds as many as it may: it gives one back."""
+    mine = [one for one in walk.model.items.values() if one.lease is not None and one.state in WORKING]
+    held = next(one for one in mine if one.lease is not None and one.lease.holder == "ann" and one.lease.live(walk.now))
+    assert held.lease is not None
+    ok(walk, "release", "ann", item_id=held.id, lease_token=held.lease.token)
+
+
 def retry(walk: Walk, item: Item, reason: Reason) -> None:
     if item.order.state == "rejected":
         ok(walk, "requeue", "rita", order_id=item.order.id)
@@ -151,14 +159,14 @@ WAYS: Mapping[str, Callable[[Walk, Item, Reason], None]] = {
     "dead_dependency": unblock,
     "type_limit": make_room,
     "key_limit": make_room,
+    "agent_limit": let_go,
     "leased": outlast,
     "failed": retry,
     "awaiting_review": decide,
-    "submitted": decide,
     "others_open": finish_others,
     "applying": apply,
     "apply_due": apply,
-    "accepted": apply,
+    "apply_failed": apply,
     "rejected": requeue,
 }
 
