@@ -22,6 +22,8 @@ SETTINGS: dict[str, Any] = {
 }
 TTL, FIRST_CLAIM, BACKOFF, BACKOFF_CAP = 100_000, 30_000, 10_000, 15_000
 MAX_ATTEMPTS, MAX_LEASES, APPLY_ATTEMPTS = 3, 3, 2
+STOP_AFTER = 2
+"""Failures, or rejections, for the same reason."""
 
 USERS = frozenset({"rita", "roy", "uma", "vic"})
 WORKERS_ONLY = frozenset({"wim"})
@@ -74,7 +76,8 @@ PARTS: Mapping[str, Callable[[Any], bool]] = {
 
 @dataclass(frozen=True)
 class Kind:
-    """One order type: its plan, what it takes for a good result, and who lets it through."""
+    """One order type: its plan, what it takes for a good result, and who lets it through. ``key`` names what in the
+    payload its items share ``key_limit`` by."""
 
     plan: Callable[[Payload], Plan] = one
     payload: Callable[[Payload], bool] = anything
@@ -83,6 +86,9 @@ class Kind:
     gate: str = "manual"
     quorum: int = 1
     limit: int | None = None
+    key: str | None = None
+    key_limit: int | None = None
+    skills: frozenset[str] = frozenset()
     parts: Mapping[str, Callable[[Any], bool]] = field(default_factory=dict)
     required: frozenset[str] = frozenset()
     sequences: frozenset[str] = frozenset()
@@ -93,6 +99,10 @@ class Kind:
 
 def says(payload: Payload) -> bool:
     return isinstance(payload.get("message"), str) and len(payload["message"]) > 0
+
+
+def some(payload: Payload) -> Plan:
+    return [(None, ())] * payload.get("items", 1)
 
 
 def many(payload: Payload) -> bool:
@@ -116,6 +126,8 @@ KINDS: Mapping[str, Kind] = {
     ),
     "test.automatic": Kind(batches, many, counted, all_counted, gate="auto"),
     "test.solo": Kind(batches, many, counted, all_counted, limit=1),
+    "test.tenant": Kind(some, key="tenant", key_limit=2),
+    "test.skilled": Kind(payload=says, good=echoed, skills=frozenset({"sql"})),
     "test.ledger": Kind(payload=to_file, apply_attempts=3, backoff=10),
     "test.four_eyes": Kind(payload=says, good=echoed, gate="four_eyes", quorum=2),
     "test.human": Kind(payload=says, good=echoed, gate="human"),

@@ -8,8 +8,9 @@ out, approved changes are made) is told by the log; the model says whether it wa
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 
-from tests.property.kinds import FIRST_CLAIM, KINDS, USERS, WORK, WORKERS_ONLY
+from tests.property.kinds import FIRST_CLAIM, KINDS, STOP_AFTER, USERS, WORK, WORKERS_ONLY
 from tests.property.records import HANDED_IN, OPEN, STOPPED, Answer, Effect, Item, Kept, Order, Refused, Request, joint
 from tests.property.work import Work
 
@@ -129,7 +130,7 @@ class Model(Work):
     def again(self, items: Sequence[Item]) -> None:
         unmet = {item.id for item in (items[0].order.items if items else ()) if item.state not in HANDED_IN}
         for item in items:
-            item.state, item.attempts, item.due, item.reserved = "queued", 0, None, None
+            item.state, item.attempts, item.due, item.reserved, item.reason = "queued", 0, None, None, None
             item.waits = self.order_waits(item) | (set(item.after) & unmet)
 
     def order_waits(self, item: Item) -> set[str]:
@@ -170,8 +171,11 @@ class Model(Work):
             raise Refused("not_found")
         if rework and any(item.state == "failed" for item in order.items):
             raise Refused("illegal_transition")
+        back = [item for item in order.items if not named or item.id in named]
+        for item in back:
+            item.rejections.append(self.said(item, a["errors"]) if rework else None)
         if rework:
-            self.send_back(order, [item for item in order.items if not named or item.id in named], a["errors"])
+            self.send_back(order, back, a["errors"])
         else:
             for item in order.items:
                 if item.state != "failed":
@@ -184,11 +188,23 @@ class Model(Work):
         back = {item.id for item in items}
         for item in items:
             assert item.lease is not None
-            item.state, item.refused = "queued", item.result
-            item.reserved, item.due = item.lease.holder, self.now + FIRST_CLAIM
+            item.refused = item.result
+            if self.again_the_same(item):
+                item.state = "failed"
+            else:
+                item.state, item.reserved, item.due = "queued", item.lease.holder, self.now + FIRST_CLAIM
             item.waits = self.order_waits(item) | (set(item.after) & back)
             item.feedback += sum(error.get("item_id", item.id) == item.id for error in errors)
         order.state = joint(item.state for item in order.items)
+
+    def said(self, item: Item, errors: Sequence[Request]) -> frozenset[str]:
+        return frozenset(error["message"] for error in errors if error.get("item_id", item.id) == item.id)
+
+    def again_the_same(self, item: Item) -> bool:
+        """Whether the last rejections, as many as are enough, gave the same reasons; after a stop it counts anew."""
+        said = item.rejections[-1]
+        alike = len(list(takewhile(lambda one: one == said, reversed(item.rejections))))
+        return alike % STOP_AFTER == 0
 
     # what changes nothing
 

@@ -68,7 +68,9 @@ COUNTS = (*(2, 1, 3) * 4, 0)
 
 
 def payload_for(c: Choice, type: str) -> Arguments:
-    if type in ("test.echo", "test.four_eyes", "test.human", "test.follow_up"):
+    if type == "test.tenant":
+        return {"tenant": c.pick(("a", "b", None)), "items": c.pick((1, 2, 3))}
+    if type in ("test.echo", "test.skilled", "test.four_eyes", "test.human", "test.follow_up"):
         return {"message": c.pick(MESSAGES)}
     if type in ("test.batch", "test.automatic", "test.solo"):
         return {"batches": c.pick(COUNTS)}
@@ -79,7 +81,7 @@ def payload_for(c: Choice, type: str) -> Arguments:
 
 @move(12, few_open)
 def propose(c: Choice) -> None:
-    type = "test.nothing" if c.one_in(40) else c.pick([*KINDS, "test.solo", "test.solo", "test.partial"])
+    type = "test.nothing" if c.one_in(40) else c.pick([*KINDS, "test.solo", "test.solo", "test.partial", "test.tenant"])
     arguments: Arguments = {"type": type, "payload": payload_for(c, type), "priority": c.pick((0, 0, 5, 9))}
     hidden: Arguments = {}
     if c.one_in(6):
@@ -100,6 +102,8 @@ FILTERS = ("nothing", "nothing", "nothing", "order", "item", "type", "priority")
 @move(16, something_to_have)
 def checkout(c: Choice) -> None:
     arguments: Arguments = {"count": c.pick((1, 1, 2, 5))}
+    if c.one_in(2):
+        arguments["skills"] = ["go", "sql"]
     chosen = c.pick(FILTERS)
     if chosen == "order":
         arguments["order_id"] = c.order("queued", "checked_out", "in_progress").id
@@ -250,7 +254,7 @@ def release(c: Choice) -> None:
 @move(8, at_work)
 def fail(c: Choice) -> None:
     _, actor, arguments = c.held()
-    arguments["reason"] = f"reason {c.walk.number()}"
+    arguments["reason"] = c.pick((f"reason {c.walk.number()}", "the usual"))
     if c.one_in(4):
         arguments["retryable"] = False
     after = c.pick((None, 0, 40))
@@ -298,7 +302,7 @@ def approve_too_early_or_too_late(c: Choice) -> None:
 @move(8, orders_in("submitted", "failed"))
 def rework(c: Choice) -> None:
     order = c.order("submitted", "failed")
-    error = {"message": f"again {c.walk.number()}"}
+    error = {"message": c.pick((f"again {c.walk.number()}", "the usual"))}
     if c.one_in(2):
         error["item_id"] = c.pick(order.items).id
     c.do("reject", "rita", c.keyed({"order_id": order.id, "errors": [error], "rework": True}))

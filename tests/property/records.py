@@ -55,6 +55,15 @@ class Item:
     late: list[tuple[int, Any]] = field(default_factory=list)
     makers: set[str] = field(default_factory=set)
     feedback: int = 0
+    reason: str | None = None
+    alike: int = 0
+    rejections: list[frozenset[str] | None] = field(default_factory=list)
+
+    @property
+    def key(self) -> tuple[str, Any] | None:
+        """What it shares a limit with."""
+        shared = self.order.payload.get(self.order.kind.key)
+        return None if shared is None else (self.order.type, shared)
 
     @property
     def lease(self) -> Lease | None:

@@ -113,7 +113,7 @@ def look(folder: Path, since: int, at: int) -> Look:
 
 
 LIVE_LEASES = (
-    "SELECT l.item_id, l.actor_id, i.type FROM leases l JOIN items i ON i.id = l.item_id"
+    "SELECT l.item_id, l.actor_id, i.type, i.concurrency_key FROM leases l JOIN items i ON i.id = l.item_id"
     " WHERE l.ended_at IS NULL AND l.expires_at > ?"
 )
 
@@ -127,3 +127,7 @@ def within_limits(leases: list[Row]) -> None:
     for type, count in Counter(row["type"] for row in leases).items():
         limit = KINDS[type].limit
         assert limit is None or count <= limit, f"{count} leases on {type}"
+    keyed = Counter((row["type"], row["concurrency_key"]) for row in leases if row["concurrency_key"])
+    for (type, key), count in keyed.items():
+        limit = KINDS[type].key_limit
+        assert limit is None or count <= limit, f"{count} leases on the key {key} of {type}"

@@ -79,7 +79,8 @@ def take(walk: Walk, item: Item, reason: Reason) -> None:
     free = [name for name in WORKERS if walk.model.live(holder=name) < MAX_LEASES]
     if not free:
         return wait(walk, item, {"earliest_at": None})
-    got = ok(walk, "checkout", item.reserved if item.reserved in free else free[0], item_id=item.id)["items"]
+    actor, skills = item.reserved if item.reserved in free else free[0], sorted(item.order.kind.skills)
+    got = ok(walk, "checkout", actor, item_id=item.id, **({"skills": skills} if skills else {}))["items"]
     assert got, f"{item.id} is said to be available, and is not handed out: {reason}"
     return None
 
@@ -109,7 +110,13 @@ def unblock(walk: Walk, item: Item, reason: Reason) -> None:
 
 
 def make_room(walk: Walk, item: Item, reason: Reason) -> None:
-    held = [one for one in walk.model.items.values() if one.order.type == item.order.type and one.state in WORKING]
+    of_key = reason["code"] == "key_limit"
+    alike = [
+        one
+        for one in walk.model.items.values()
+        if (one.key if of_key else one.order.type) in (item.key, item.order.type)
+    ]
+    held = [one for one in alike if one.state in WORKING]
     live = [one.lease for one in held if one.lease is not None and one.lease.live(walk.now)]
     assert live, f"nobody holds a {item.order.type}, and yet: {reason}"
     [its] = [one for one in held if one.lease is live[0]]
@@ -152,6 +159,7 @@ def requeue(walk: Walk, item: Item, reason: Reason) -> None:
 
 WAYS: Mapping[str, Callable[[Walk, Item, Reason], None]] = {
     "available": take,
+    "skills": take,
     "not_yet": wait,
     "backing_off": wait,
     "reserved": wait,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tests.property.kinds import BACKOFF_CAP, KINDS, MAX_ATTEMPTS, MAX_LEASES, TTL
+from tests.property.kinds import BACKOFF_CAP, KINDS, MAX_ATTEMPTS, MAX_LEASES, STOP_AFTER, TTL
 from tests.property.records import STOPPED, Answer, Item, Lease, Refused, Request
 from tests.property.world import World
 
@@ -47,18 +47,22 @@ class Work(World):
     def check_choice(self, actor: str, a: Request, wanted: list[Item], got: list[str], answer: Answer) -> None:
         """Only what may be had, as much as was asked for and may be, and nothing passed over that comes before it."""
         named = "item_id" in a
-        maybe = {item.id for item in wanted if self.available(item, item.reserved if named else actor, surely=False)}
-        surely = [item for item in wanted if self.available(item, actor)]
+        able = [item for item in wanted if item.order.kind.skills <= set(a.get("skills", ()))]
+        maybe = {item.id for item in able if self.available(item, item.reserved if named else actor, surely=False)}
+        surely = [item for item in able if self.available(item, actor)]
         assert set(got) <= maybe, f"{set(got) - maybe} were not to be had by {actor}"
         assert len(set(got)) == len(got)
         room = MAX_LEASES - self.live(holder=actor)
         types = {type: self.room_of(type) for type in KINDS}
+        keys = {item.key: self.room_of_key(item) for item in self.items.values()}
         for item_id in got:
             types[self.items[item_id].order.type] -= 1
+            keys[self.items[item_id].key] -= 1
         assert len(got) <= room, f"{actor} got {len(got)} with room for {room}"
-        assert min(types.values()) >= 0, f"more of a type than its limit: {got}"
+        assert min([*types.values(), *keys.values()]) >= 0, f"more of a type or of a key than its limit: {got}"
         full = len(got) == min(a.get("count", 1), room)
-        left = [item for item in surely if item.id not in got and types[item.order.type] > 0]
+        roomy = [item for item in surely if types[item.order.type] > 0 and keys[item.key] > 0]
+        left = [item for item in roomy if item.id not in got]
         assert full or not left, f"{[item.id for item in left]} were not handed out to {actor}: {answer.get('reason')}"
         self.check_priority(actor, got, left)
         if not got:
@@ -102,6 +106,7 @@ class Work(World):
         """Whether its last lease is live, or there is room for one more."""
         assert item.lease is not None
         room = self.live(holder=item.lease.holder) < MAX_LEASES and self.room_of(item.order.type) > 0
+        room = room and self.room_of_key(item) > 0
         return room or item.lease.live(self.now)
 
     def start(self, item: Item) -> None:
@@ -135,7 +140,9 @@ class Work(World):
         self.hold(item, a["lease_token"], goes_on=False)
         self.drop_lease(item, "failed")
         item.attempts += 1
-        if a.get("retryable", True) and item.attempts < MAX_ATTEMPTS:
+        item.alike = item.alike + 1 if a["reason"] == item.reason else 1
+        item.reason = a["reason"]
+        if a.get("retryable", True) and item.attempts < MAX_ATTEMPTS and item.alike < STOP_AFTER:
             backoff = min(item.order.kind.backoff << (item.attempts - 1), BACKOFF_CAP)
             wait = round(a["retry_after_seconds"] * 1000) if "retry_after_seconds" in a else backoff
             item.state, item.due = "queued", self.now + wait
@@ -177,7 +184,7 @@ class Work(World):
             raise Refused("invalid_result")
         self.hold(item, token, goes_on=False)
         self.drop_lease(item, "submitted")
-        item.state, item.result = "submitted", value
+        item.state, item.result, item.reason = "submitted", value, None
         item.makers.add(actor)
         for other in item.order.items:
             if item.id in other.after:

@@ -55,6 +55,13 @@ class World:
         in_time = item.due is None or item.due <= now or (actor is not None and item.reserved == actor)
         return item.state == "queued" and not item.waits and in_time
 
+    def room_of_key(self, item: Item) -> int:
+        limit = item.order.kind.key_limit
+        if limit is None or item.key is None:
+            return 10**6
+        same = [one for one in self.items.values() if one.key == item.key and one.lease is not None]
+        return limit - sum(one.lease is not None and one.lease.live(self.now) for one in same)
+
     def room_of(self, type: str) -> int:
         limit = KINDS[type].limit
         return 10**6 if limit is None else max(limit - self.live(type=type), 0)
