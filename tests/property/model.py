@@ -182,7 +182,7 @@ class Model(Work):
                     self.drop_lease(item, "rejected")
                     item.state, item.due = "rejected", None
             order.state = "rejected"
-        order.votes, order.decided = set(), False
+        order.votes, order.decided, order.rule = set(), False, False
 
     def send_back(self, order: Order, items: Sequence[Item], errors: Sequence[Request]) -> None:
         back = {item.id for item in items}

@@ -87,6 +87,9 @@ class Effect:
 
 @dataclass
 class Order:
+    """``rule`` is whether the type's rule is to decide on it; it may do so ``rules`` times, since a process that was
+    killed leaves that of an earlier hand-in behind."""
+
     id: str
     type: str
     payload: Any
@@ -98,6 +101,7 @@ class Order:
     votes: set[str] = field(default_factory=set)
     decided: bool = False
     rule: bool = False
+    rules: int = 0
     change: Effect | None = None
     raised: bool = False
 

@@ -191,7 +191,7 @@ class Work(World):
                 other.waits.discard(item.id)
         self.settle(item.order)
         if item.order.state == "submitted" and item.order.kind.gate == "auto":
-            item.order.rule = True
+            item.order.rule, item.order.rules = True, item.order.rules + 1
 
     def submit_part(self, actor: str, a: Request, answer: Answer | None) -> None:
         item, key = self.item(a["item_id"]), a["part_key"]

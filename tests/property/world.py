@@ -89,14 +89,16 @@ class World:
 
     def by_rule(self, order_id: str) -> None:
         order = self.orders[order_id]
-        assert order.rule, f"no rule was to decide on {order_id}"
+        assert order.rules > 0, f"no rule was to decide on {order_id}"
+        order.rules -= 1
         assert order.state == "submitted", f"the rule approved {order_id}, which was {order.state}"
         assert order.fit(), f"the rule approved {order_id}, which is not fit"
         self.approved(order)
 
     def deferred(self, order_id: str) -> None:
         order = self.orders[order_id]
-        assert order.rule, f"no rule was to decide on {order_id}"
+        assert order.rules > 0, f"no rule was to decide on {order_id}"
+        order.rules -= 1
         assert not order.fit(), f"the rule left {order_id} to a reviewer although it is fit"
         order.rule = False
 
