@@ -286,8 +286,6 @@ ELSEWHERE: dict[str, str] = {
     "L24": "the contract has no include; unknown parameters are refused (see unknown-parameters)",
     "G4": "comes with the HTTP door: over stdio nobody is a guest",
     "GC5": "the contract has no tenants",
-    "R6": "comes with maintenance",
-    "R8": "comes with maintenance",
     "J5": "comes with the reviewer's web pages",
     "T18": "the contract shows parts in get_item; there is no list_parts",
     "T19": "the contract shows parts in get_item; there is no list_parts",
@@ -306,7 +304,6 @@ ELSEWHERE: dict[str, str] = {
     "N27": "the contract has no tenants",
     "N33": "the contract has no include and no field selection",
     "N37": "comes with the HTTP door",
-    "N40": "comes with maintenance: nothing prunes or deletes yet",
     "X9": "comes with the HTTP door: stdio is the only transport, and another name is a usage error",
 }
 """Scenarios that no test shows yet, and why."""

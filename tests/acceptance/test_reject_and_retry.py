@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from tests.support import story, until
-from tests.support.harness import House, held
+from tests.support.harness import House, Person, held
+from workdocket.domain.errors import WorkError
 from workdocket.domain.model import iso
+from workdocket.service.desk import Call
 
 WHY = [{"code": "tone", "message": "too loud", "path": "/message"}]
 BETTER = {"message": "better", "verified": True}
@@ -320,6 +322,66 @@ async def test_a_refused_order_can_be_taken_up_again(home: House) -> None:
     item = await home.person("worker").take()
     await home.person("worker").hand_in(item, BETTER)
     assert (await home.person("reviewer").ok("approve", order_id=order_id))["applied"] is True
+
+
+async def requeued(admin: Person, order_id: str) -> None:
+    call = Call(admin.caller.actor, "requeue", {"order_id": order_id})
+    await admin.app.orders.requeue(call, order_id)
+
+
+async def test_a_refused_order_stays_refused_while_another_one_has_its_dedupe_key(home: House) -> None:
+    # given
+    ann = home.person("ann")
+    first = await ann.propose(dedupe_key="k")
+    await ann.ok("reject", order_id=first, errors=WHY)
+    second = await ann.propose(dedupe_key="k")
+
+    # when
+    with pytest.raises(WorkError) as refusal:
+        await requeued(ann, first)
+    [reason] = (await ann.ok("explain", order_id=first))["reasons"]
+
+    # then
+    assert (refusal.value.code, refusal.value.details["from"]) == ("illegal_transition", "rejected")
+    assert reason["action"].startswith(f"cancel('{second}')")
+    await ann.ok("cancel", order_id=second)
+    await requeued(ann, first)
+    assert await ann.state(first) == "queued"
+
+
+async def test_a_refused_order_whose_work_another_one_has_done_is_only_put_aside(home: House) -> None:
+    # given
+    ann = home.person("ann")
+    first = await ann.propose(dedupe_key="k")
+    await ann.ok("reject", order_id=first, errors=WHY)
+    second = await ann.propose(dedupe_key="k")
+    await ann.hand_in(await ann.take())
+    await ann.ok("approve", order_id=second)
+
+    # when
+    with pytest.raises(WorkError):
+        await requeued(ann, first)
+
+    # then
+    [reason] = (await ann.ok("explain", order_id=first))["reasons"]
+    assert reason["action"].startswith(f"workdocket orders dead-letter {first}")
+
+
+@pytest.mark.scenario("explain")
+async def test_a_failed_item_of_a_refused_order_asks_for_the_order_first(home: House) -> None:
+    # given
+    ann = home.person("ann")
+    order_id = await ann.propose("test.batch", {"batches": 2})
+    await ann.ok("fail", **held(await ann.take()), reason="impossible", retryable=False)
+    await ann.ok("reject", order_id=order_id, errors=WHY)
+
+    # when
+    [reason] = (await ann.ok("explain", item_id=f"{order_id}.1"))["reasons"]
+
+    # then
+    assert (reason["code"], reason["by"]) == ("rejected", "admin")
+    await requeued(ann, order_id)
+    assert (await ann.ok("retry", item_id=f"{order_id}.1"))["order"]["state"] == "queued"
 
 
 @pytest.mark.parametrize("by", ["order_id", "item_id"])

@@ -110,7 +110,7 @@ class Model(Work):
 
     def requeue(self, actor: str, a: Request, answer: Answer | None) -> None:
         order = self.order(a["order_id"])
-        if order.state != "rejected":
+        if order.state != "rejected" or self.same_work({"type": order.type, "dedupe_key": order.dedupe}) is not None:
             raise Refused("illegal_transition")
         self.again([item for item in order.items if item.state == "rejected"])
         order.state = joint(item.state for item in order.items)

@@ -132,8 +132,6 @@ def let_go(walk: Walk, item: Item, reason: Reason) -> None:
 
 
 def retry(walk: Walk, item: Item, reason: Reason) -> None:
-    if item.order.state == "rejected":
-        ok(walk, "requeue", "rita", order_id=item.order.id)
     ok(walk, "retry", "rita", item_id=item.id)
 
 
@@ -154,6 +152,11 @@ def apply(walk: Walk, item: Item, reason: Reason) -> None:
 
 
 def requeue(walk: Walk, item: Item, reason: Reason) -> None:
+    if "dead-letter" in reason["action"]:
+        ok(walk, "dead_letter", "rita", order_id=item.order.id)
+        return
+    for other in re.findall(r"cancel\('([A-Z]+-\d+)'\)", reason["action"]):
+        ok(walk, "cancel", "ann", order_id=other)
     ok(walk, "requeue", "rita", order_id=item.order.id)
 
 

@@ -258,6 +258,7 @@ class Orders:
 
         def body(tx: WriteTx) -> Answer | WorkError:
             order = must_find_order(tx, order_id, items=True)
+            _alone(tx, order)
             return written(tx, decide.requeue(order, call.actor, self._desk.clock.now())) or self._state(tx, order_id)
 
         return await self._desk.write(call, body)
@@ -275,6 +276,18 @@ class Orders:
     def _state(self, tx: ReadTx, order_id: str) -> Answer:
         order = must_find_order(tx, order_id)
         return {"order": view.order_row(order, tx.counts([order_id])[order_id])}
+
+
+def _alone(tx: ReadTx, order: WorkOrder) -> None:
+    """Refuse to bring back an order whose dedupe key another one has taken up since."""
+    same = tx.order_by_dedupe_key(order.type, order.dedupe_key) if order.dedupe_key is not None else None
+    if same is not None and same.id != order.id:
+        raise WorkError(
+            "illegal_transition",
+            f"{same.id} was filed under the same dedupe_key and is {same.state}; {order.id} stays {order.state}",
+            hint=f"explain({order.id!r}) says what can be done.",
+            details={"from": order.state, "command": "requeue", "allowed": ["cancel", "dead_letter"]},
+        )
 
 
 def type_row(entry: TypeEntry) -> view.View:

@@ -59,7 +59,7 @@ class Look:
             action = f"mend the cause, then retry({order.id!r}); or reject, or cancel"
             yield Reason("apply_failed", order.error["message"], action, "reviewer")
         elif order.state == "rejected":
-            yield _refused(order)
+            yield self._refused(order)
         elif order.state in TERMINAL:
             yield Reason("final", f"the order is {order.state}", "nothing", "nobody")
 
@@ -127,16 +127,25 @@ class Look:
         return Reason("leased", "the lease of its last attempt ran out", "any checkout fails it; then retry", "worker")
 
     def _behind(self, order: WorkOrder, item: WorkItem) -> Reason:
+        if order.state == "rejected":
+            return self._refused(order)
         if item.state == "failed":
             error = item.error or {}
             action = error.get("hint", f"retry(item_id={item.id!r}), or cancel({order.id!r})")
             return Reason("failed", error.get("message", "no attempt is left"), action, "reviewer")
-        if item.state == "rejected":
-            return _refused(order)
         if item.state in TERMINAL:
             return Reason("final", f"the item is {item.state}", "nothing", "nobody")
         whole = [reason for reason in self.at_order(order) if reason.code != "deadline_missed"]
         return whole[0] if whole else _OTHERS_OPEN
+
+    def _refused(self, order: WorkOrder) -> Reason:
+        action, key = f"workdocket orders requeue {order.id}", order.dedupe_key
+        same = None if key is None else self._tx.order_by_dedupe_key(order.type, key)
+        if same is not None and same.state == "completed":
+            action = f"workdocket orders dead-letter {order.id}: {same.id}, of the same dedupe_key, has done it"
+        elif same is not None:
+            action = f"cancel({same.id!r}), which has the same dedupe_key, then {action}"
+        return Reason("rejected", "a reviewer refused it for good", action, "admin")
 
     def _awaiting_review(self, order: WorkOrder) -> Reason:
         policy = self._desk.policy(order.type)
@@ -146,10 +155,6 @@ class Look:
 
 
 _OTHERS_OPEN = Reason("others_open", "other items of its order are not submitted", "finish them", "worker")
-
-
-def _refused(order: WorkOrder) -> Reason:
-    return Reason("rejected", "a reviewer refused it for good", f"workdocket orders requeue {order.id}", "admin")
 
 
 def _effect(order: WorkOrder, effect: Effect) -> Reason:

@@ -1,23 +1,29 @@
-"""What nobody calls for: leases that ran out, effects that are due, deadlines missed, answers too old to repeat."""
+"""What nobody calls for: leases that ran out, effects that are due, deadlines, what failed long ago, old answers."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 
 import anyio
 
 from workdocket.domain import decide
 from workdocket.domain.errors import WorkError
-from workdocket.ports import WriteTx
+from workdocket.domain.model import SYSTEM, Change, WorkOrder
+from workdocket.ports import ReadTx, WriteTx
 from workdocket.service.claim import expire_overdue
-from workdocket.service.desk import Desk
+from workdocket.service.desk import Desk, must_find_order
 from workdocket.service.effects import Effects
 from workdocket.service.prune import prune
 
 log = logging.getLogger("workdocket.sweeper")
 
-LATE_AT_ONCE = 20
+HOUR_MS = 3_600_000
+AT_ONCE = 20
 PRUNED_A_ROUND = 10_000
+
+
+Find = Callable[[ReadTx, int], Sequence[WorkOrder]]
 
 
 class Sweeper:
@@ -43,21 +49,26 @@ class Sweeper:
         ended = 0
         if await self._desk.store.read(lambda tx: bool(tx.overdue(self._desk.clock.now(), 1))):
             ended = await self._desk.change(lambda tx: expire_overdue(self._desk, tx))
-        await self._miss_deadlines()
+        now = self._desk.clock.now()
+        await self._bit_by_bit(lambda tx, most: tx.past_deadline(now, most), lambda tx, order: _late(tx, order, now))
+        given_up = now - round(self._desk.settings.dead_letter_after_hours * HOUR_MS)
+        await self._bit_by_bit(
+            lambda tx, most: tx.failed_since(given_up, most), lambda tx, order: _dead(tx, order, now)
+        )
         await prune(self._desk, most=PRUNED_A_ROUND)
         return ended
 
-    async def _miss_deadlines(self) -> None:
-        now = self._desk.clock.now()
+    async def _bit_by_bit(self, find: Find, change: Callable[[ReadTx, WorkOrder], Change]) -> None:
+        """Change all orders that are found, a few in a transaction."""
 
         def some(tx: WriteTx) -> bool:
             """Whether there may be more."""
-            late = tx.past_deadline(now, LATE_AT_ONCE)
-            for order in late:
-                tx.apply(decide.miss_deadline(order, tx.counts([order.id])[order.id], now))
-            return len(late) == LATE_AT_ONCE
+            found = find(tx, AT_ONCE)
+            for order in found:
+                tx.apply(change(tx, order))
+            return len(found) == AT_ONCE
 
-        more = await self._desk.store.read(lambda tx: bool(tx.past_deadline(now, 1)))
+        more = await self._desk.store.read(lambda tx: bool(find(tx, 1)))
         while more:
             more = await self._desk.change(some)
 
@@ -69,3 +80,12 @@ class Sweeper:
             return longest
         left = (due - self._desk.clock.now()) / 1000
         return min(longest, max(left, 0.05) if left > 0 else 1.0)
+
+
+def _late(tx: ReadTx, order: WorkOrder, now: int) -> Change:
+    return decide.miss_deadline(order, tx.counts([order.id])[order.id], now)
+
+
+def _dead(tx: ReadTx, order: WorkOrder, now: int) -> Change:
+    whole = must_find_order(tx, order.id, items=True)
+    return decide.dead_letter(whole, SYSTEM, now, "nobody took it up after it failed")

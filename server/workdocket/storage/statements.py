@@ -92,6 +92,10 @@ _WATCHED = f"deadline IS NOT NULL AND deadline_missed_at IS NULL AND state NOT I
 PAST_DEADLINE = (
     f"SELECT {_list(ORDER)} FROM orders WHERE {_WATCHED} AND deadline <= :now ORDER BY deadline LIMIT :limit + 0"
 )
+FAILED_SINCE = (
+    f"SELECT {_list(ORDER)} FROM orders WHERE state = 'failed' AND changed_at <= :before"
+    " ORDER BY changed_at LIMIT :limit + 0"
+)
 NEXT_DEADLINE = f"SELECT MIN(deadline) FROM orders WHERE {_WATCHED}"
 INSERT_ORDER_META = "INSERT INTO order_meta (key, value, order_id) VALUES (:key, :value, :order_id)"
 INSERT_ORDER_NEED = "INSERT INTO order_needs (order_id, needs_id) VALUES (:order_id, :needs_id)"

@@ -83,6 +83,9 @@ class ReadTables:
     def past_deadline(self, now: int, limit: int) -> tuple[WorkOrder, ...]:
         return tuple(codec.order(row) for row in self._all(sql.PAST_DEADLINE, now=now, limit=limit))
 
+    def failed_since(self, before: int, limit: int) -> tuple[WorkOrder, ...]:
+        return tuple(codec.order(row) for row in self._all(sql.FAILED_SINCE, before=before, limit=limit))
+
     def orders(self, query: OrderQuery) -> OrderPage:
         where, parameters = _order_conditions(query)
         total = self._one(sql.count_orders(where), **parameters)[0]
