@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from pydantic_core import PydanticCustomError
 
 from workdocket import ApplyContext, Diff, Finding, ItemSpec, OrderType, WorkItem, WorkOrder
-from workdocket_types.sqlite_target import File, Rows, Upsert, key_text
+from workdocket_types.sqlite_target import File, Upsert, counted, key_text
 
 Scalar = str | int | float | bool | None
 Record = dict[str, Scalar]
@@ -115,7 +115,7 @@ class DatabaseRecordInsert(OrderType):
         return _upsert(order).rehearse()
 
     def apply(self, order: WorkOrder, ctx: ApplyContext) -> Diff:
-        return _upsert(order).apply(ctx.idempotency_key)
+        return _upsert(order).apply(ctx)
 
 
 def without_key(records: Sequence[Record], key: Sequence[str]) -> list[Finding]:
@@ -155,13 +155,5 @@ def _verified(order: WorkOrder) -> list[Record]:
 
 
 def _upsert(order: WorkOrder) -> Upsert:
-    table = order.payload["table"]
-
-    def diff(before: Rows, after: Rows) -> Diff:
-        added = len(after) - len(before)
-        modified = sum(before[key] != after[key] for key in before)
-        summary = f"{table}: {added} added, {modified} modified, {len(before) - modified} unchanged"
-        return Diff.between(before, after, summary)
-
-    path = Path(order.payload["database"]).expanduser()
-    return Upsert(path, table, order.payload["key"], _verified(order), diff)
+    table, path = order.payload["table"], Path(order.payload["database"]).expanduser()
+    return Upsert(path, table, order.payload["key"], _verified(order), counted(table))
