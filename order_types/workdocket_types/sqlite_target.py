@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from workdocket import ApplyContext, Diff, Finding, Refused
 from workdocket.effects.sql import once
@@ -23,6 +24,15 @@ File = Annotated[
     str,
     Field(pattern=r"^(/|~/|[A-Za-z]:[\\/])", max_length=2_000, json_schema_extra={"x-messages": {"pattern": ABSOLUTE}}),
 ]
+
+
+def _not_ours(table: str) -> str:
+    if table.lower().startswith(("sqlite_", "workdocket_")):
+        raise PydanticCustomError("reserved", "names that begin with sqlite_ or workdocket_ are taken")
+    return table
+
+
+Table = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=120), AfterValidator(_not_ours)]
 
 DEFINITIONS = """
 SELECT sql FROM sqlite_master
