@@ -107,8 +107,14 @@ def _checked(place: Path, expected: str | None, new: str | None) -> bytes | None
     """The content, when it is one of the two."""
     found = _content(place)
     if found not in (_bytes(expected), _bytes(new)):
-        raise Refused(Finding("stale", "", f"{place.name} is not what it was taken for"))
+        raise Refused(Finding("stale", "", f"{place.name} {_surprise(found, expected)}"))
     return found
+
+
+def _surprise(found: bytes | None, expected: str | None) -> str:
+    if found is None:
+        return "is not there"
+    return "is there already" if expected is None else "is not what it was taken for"
 
 
 def _content(place: Path) -> bytes | None:
