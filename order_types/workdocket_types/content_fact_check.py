@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from workdocket import ApplyContext, Diff, Finding, ItemSpec, OrderType, WorkItem, WorkOrder
@@ -48,11 +48,12 @@ class Payload(Strict):
             raise PydanticCustomError("uniqueItems", "a claim is there twice")
         return claims
 
-    @model_validator(mode="after")
-    def in_markdown(self) -> Payload:
-        if not self.report.endswith(".md"):
+    @field_validator("report")
+    @classmethod
+    def in_markdown(cls, report: str) -> str:
+        if not report.endswith(".md"):
             raise PydanticCustomError("pattern", "the name of the report ends in .md")
-        return self
+        return report
 
 
 class Source(Strict):
@@ -79,9 +80,9 @@ class ContentFactCheck(OrderType):
     title = "Check claims"
     description = "A verdict with sources for each claim of a text, as a report in Markdown and JSON."
     instructions = (
-        "Check input.claim as it was on input.as_of. Supported or refuted takes input.sources different pages, each with "
-        "url, literal quote and date of publication, none before input.not_before or after input.as_of. If you can't "
-        "find them, the verdict is unclear, with a reason. Never invent a source or a quote."
+        "Check input.claim as it was on input.as_of. Supported or refuted takes input.sources different pages, each "
+        "with url, literal quote and date of publication, none before input.not_before or after input.as_of. If you "
+        "can't find them, the verdict is unclear, with a reason. Never invent a source or a quote."
     )
     payload = Payload
     result = Result

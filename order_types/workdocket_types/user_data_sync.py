@@ -19,7 +19,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from workdocket import ApplyContext, Diff, Finding, ItemSpec, OrderType, Refused, WorkItem, WorkOrder
@@ -28,7 +28,6 @@ from workdocket_types.sqlite_target import File, Record, Table, Upsert, counted
 
 BATCH_SIZE, MOST_BATCHES = 50, 2_000
 Form = Literal["text", "email", "phone", "date", "country", "integer"]
-SOURCE = r"\.(csv|json|jsonl)$"
 
 
 class Payload(BaseModel):
@@ -51,15 +50,26 @@ class Payload(BaseModel):
     )
     batch_size: int = Field(default=BATCH_SIZE, ge=1, le=500, description="Records that one agent cleans at a time.")
 
-    @model_validator(mode="after")
-    def fits_together(self) -> Payload:
-        if not re.search(SOURCE, self.source):
-            raise PydanticCustomError("pattern", "source is a .csv, .json or .jsonl file")
-        if self.key not in self.columns:
-            raise PydanticCustomError("required", "columns must have the key")
-        if self.rows > self.batch_size * MOST_BATCHES:
-            raise PydanticCustomError("maximum", f"more than {MOST_BATCHES} batches; make them larger with batch_size")
-        return self
+    @field_validator("source")
+    @classmethod
+    def of_a_kind_that_can_be_read(cls, source: str) -> str:
+        if Path(source).suffix not in READERS:
+            raise PydanticCustomError("pattern", "the name of the file ends in .csv, .json or .jsonl")
+        return source
+
+    @field_validator("columns")
+    @classmethod
+    def with_the_key(cls, columns: dict[str, Form], info: ValidationInfo) -> dict[str, Form]:
+        if info.data.get("key") not in columns:
+            raise PydanticCustomError("required", "the key has to be one of the columns")
+        return columns
+
+    @field_validator("batch_size")
+    @classmethod
+    def not_too_many_batches(cls, size: int, info: ValidationInfo) -> int:
+        if info.data.get("rows", 0) > size * MOST_BATCHES:
+            raise PydanticCustomError("minimum", f"that makes more than {MOST_BATCHES} batches; make them larger")
+        return size
 
 
 class Result(BaseModel):
@@ -78,9 +88,9 @@ class UserDataSync(OrderType):
     instructions = (
         "Read records input.first to input.last of the file input.source, counted from 1 without the head line. Return "
         "each in `records` with exactly the columns of input.columns, in their forms: text trimmed; email lower-case; "
-        "phone +491701234567; date 2026-01-31; country DE; integer. null where the file has no value: never invent one. "
-        "Don't change the key. What is no real user goes into `dropped` with a reason. If the sha256 of the file is "
-        "not input.sha256, fail with retryable=false."
+        "phone +491701234567; date 2026-01-31; country DE; integer. null where the file has no value: never invent "
+        "one. Don't change the key. What is no real user goes into `dropped` with a reason. If the sha256 of the file "
+        "is not input.sha256, fail with retryable=false."
     )
     payload = Payload
     result = Result
