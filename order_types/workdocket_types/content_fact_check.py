@@ -62,7 +62,7 @@ class Source(Strict):
         max_length=2_000,
         json_schema_extra={"x-messages": {"pattern": "the whole address of the page, https://…"}},
     )
-    quote: str = Field(min_length=10, max_length=2_000, description="The words of the source that bear on the claim.")
+    quote: str = Field(min_length=5, max_length=2_000, description="The words of the source that bear on the claim.")
     date: str = Field(
         description="Day of publication.",
         json_schema_extra={"format": "date", "x-messages": {"format": "a day such as 2026-01-31"}},
