@@ -76,7 +76,7 @@ SPECIALISTS = {"climate": climate, "brevity": brevity}
 @pytest.mark.scenario("real-types", "skills")
 async def test_over_stdio_specialists_score_real_cities_each_in_their_own_dimension(tmp_path: Path) -> None:
     # given
-    cities = real_cities()[:24]
+    cities = real_cities()[:12]
     asked = payload(tmp_path, cities=cities, weights={"climate": 2, "brevity": 1})
     async with agent(tmp_path) as one, agent(tmp_path) as other:
         order_id = (await one.ok("propose", type=TYPE, payload=asked))["order"]["id"]
