@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.built_in import Attempt
+from tests.support.harness import LIMIT
 from workdocket import Refused
 from workdocket.effects.file import rehearse, replace
 
@@ -181,9 +182,15 @@ def test_a_folder_is_no_file(folder: Path) -> None:
 
 @POSIX
 def test_a_pipe_is_not_waited_for(folder: Path) -> None:
-    os.mkfifo(folder / "tea.md")
+    pipe = folder / "tea.md"
+    os.mkfifo(pipe)
 
-    assert refusal(folder / "tea.md", None, "new\n") == "not_a_file"
+    with ThreadPoolExecutor(1) as aside:
+        asked = aside.submit(refusal, pipe, None, "new\n")
+        try:
+            assert asked.result(LIMIT) == "not_a_file"
+        finally:
+            os.close(os.open(pipe, os.O_RDWR))  # whoever waits for somebody to write is let go
 
 
 @POSIX
@@ -249,11 +256,11 @@ def test_many_with_one_key_all_find_it_done(folder: Path) -> None:
 DYING = """
 import os, sys
 from pathlib import Path
-from tests.support.built_in import Attempt
+from types import SimpleNamespace
 from workdocket.effects import file
 
 os.fsync = lambda number: os._exit(9)
-file.replace(Path(sys.argv[1]), Attempt("key"), "old\\n", "new\\n")
+file.replace(Path(sys.argv[1]), SimpleNamespace(idempotency_key="key"), "old\\n", "new\\n")
 """
 
 
@@ -274,4 +281,31 @@ def test_what_a_process_that_died_left_behind_is_cleared_away_by_the_next_attemp
 
     # then
     assert file.read_text() == "new\n"
+    assert names(folder) == ["tea.md"]
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from types import SimpleNamespace
+from workdocket.effects import file
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+file.replace(Path(sys.argv[1]), SimpleNamespace(idempotency_key="key"), "old\\n", "new\\n" * 1000)
+"""
+
+
+@POSIX
+@pytest.mark.scenario("effect-file")
+def test_where_there_is_no_room_for_the_new_text_the_old_one_stays_and_nothing_beside_it(folder: Path) -> None:
+    file = folder / "tea.md"
+    file.write_text("old\n")
+
+    root = Path(__file__).parents[2]
+    failed = subprocess.run(
+        [sys.executable, "-c", FULL, str(file)], cwd=root, capture_output=True, text=True, timeout=20
+    )
+
+    assert "File too large" in failed.stderr
+    assert file.read_text() == "old\n"
     assert names(folder) == ["tea.md"]

@@ -99,14 +99,14 @@ def test_many_at_once_with_one_key_change_it_once(shop: Path) -> None:
 
 DYING = """
 import os, sqlite3, sys
-from tests.support.built_in import Attempt
+from types import SimpleNamespace
 from workdocket.effects.sql import once
 
 def change(database):
     database.execute("INSERT INTO tea VALUES ('Assam')")
     os._exit(9)
 
-once(sqlite3.connect(sys.argv[1]), Attempt("key"), change)
+once(sqlite3.connect(sys.argv[1]), SimpleNamespace(idempotency_key="key"), change)
 """
 
 
