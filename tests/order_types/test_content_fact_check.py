@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.built_in import Attempt, built_in
 from tests.support.harness import House, agent, held
-from workdocket import Actor, WorkItem, WorkOrder
+from workdocket import Actor, Refused, WorkItem, WorkOrder
 from workdocket_types.content_fact_check import ContentFactCheck
 
 TYPE = "content.fact.check"
@@ -266,6 +266,15 @@ def test_an_apply_that_died_between_the_two_files_is_gone_on_with(tmp_path: Path
     assert second == first
     assert (tmp_path / "report.md").read_bytes() == whole
     assert (tmp_path / "report.json").stat().st_ino == json_file.st_ino
+
+
+def test_when_one_of_the_two_files_cannot_be_made_neither_is(tmp_path: Path) -> None:
+    (tmp_path / "report.md").write_text("somebody was faster\n")
+
+    with pytest.raises(Refused, match=r"report\.md is there already"):
+        ContentFactCheck().apply(order_of(tmp_path, verdict()), Attempt("key"))
+
+    assert [path.name for path in tmp_path.iterdir()] == ["report.md"]
 
 
 @pytest.mark.scenario("real-types")
