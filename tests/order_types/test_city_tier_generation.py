@@ -179,19 +179,20 @@ async def test_totals_ranks_tiers_and_ties_are_shown_before_approval_and_written
         "bonn": {"climate": 100, "housing": 1},  # 75.25
     }
     async with built_in(tmp_path) as home:
-        order_id = await scored(home, tmp_path, scores)
+        tiers = [{"tier": "gold", "at_least": 75.25}, {"tier": "silver", "at_least": 0}]
+        order_id = await scored(home, tmp_path, scores, tiers=tiers)
         reviewer = home.person("reviewer")
 
         packet = await reviewer.ok("review", order_id=order_id)
         answer = await reviewer.ok("approve", order_id=order_id, digest=packet["digest"])
 
     assert packet["preview"] == answer["diff"]
-    assert answer["diff"]["summary"] == "3 cities: A 1, B 2; 0 in another tier than before"
+    assert answer["diff"]["summary"] == "3 cities: gold 1, silver 2; 0 in another tier than before"
     columns = "rank, name, climate, housing, total, tier, note"
     assert rows(tmp_path / "cities.db", f"SELECT {columns} FROM city_tiers ORDER BY rank") == [
-        (1, "Bonn", 100, 1, 75.25, "A", ""),
-        (2, "Köln", 70, 60, 67.5, "B", "same total as Ulm, ahead by climate (70 to 60)"),
-        (3, "Ulm", 60, 90, 67.5, "B", "same total as Köln, behind by climate (60 to 70)"),
+        (1, "Bonn", 100, 1, 75.25, "gold", ""),
+        (2, "Köln", 70, 60, 67.5, "silver", "same total as Ulm, ahead by climate (70 to 60)"),
+        (3, "Ulm", 60, 90, 67.5, "silver", "same total as Köln, behind by climate (60 to 70)"),
     ]
 
 
