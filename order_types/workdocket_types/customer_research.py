@@ -135,7 +135,7 @@ class CustomerResearch(OrderType):
         return _upsert(order).rehearse()
 
     def apply(self, order: WorkOrder, ctx: ApplyContext) -> Diff:
-        return _upsert(order).apply(ctx.idempotency_key)
+        return _upsert(order).apply(ctx)
 
 
 def _whole(item: WorkItem, result: dict[str, Any]) -> Iterator[Finding]:

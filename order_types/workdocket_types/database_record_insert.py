@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from pydantic_core import PydanticCustomError
 
 from workdocket import ApplyContext, Diff, Finding, ItemSpec, OrderType, WorkItem, WorkOrder
-from workdocket_types.sqlite_target import File, Rows, Upsert, key_text
+from workdocket_types.batches import Dropped, across_batches, kept, not_the_batch, without_key
+from workdocket_types.sqlite_target import File, Table, Upsert, counted, key_text
 
 Scalar = str | int | float | bool | None
 Record = dict[str, Scalar]
-NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
 BATCH_SIZE = 50
 
 
@@ -25,17 +24,10 @@ class Payload(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     database: File = Field(description="Absolute path of the SQLite file; it is made when it is not there.")
-    table: str = Field(pattern=NAME, max_length=120, description="Table; it is made when it is not there.")
+    table: Table = Field(description="Table; it is made when it is not there.")
     key: list[str] = Field(min_length=1, max_length=5, description="Columns that identify a row.")
     records: list[Record] = Field(min_length=1, max_length=10_000, description="Rows: column to value.")
     batch_size: int = Field(default=BATCH_SIZE, ge=1, le=500, description="Records that one agent verifies at a time.")
-
-    @field_validator("table")
-    @classmethod
-    def not_ours(cls, table: str) -> str:
-        if table.lower().startswith(("sqlite_", "workdocket_")):
-            raise PydanticCustomError("reserved", "names that begin with sqlite_ or workdocket_ are taken")
-        return table
 
     @field_validator("key")
     @classmethod
@@ -53,15 +45,6 @@ class Payload(BaseModel):
                 "required", f"every record needs its key; these are missing: {', '.join(lacking[:20])}"
             )
         return records
-
-
-class Dropped(BaseModel):
-    """A record that should not go in."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    key: str = Field(description="The record's key values, joined by |.")
-    reason: str = Field(min_length=3)
 
 
 class Result(BaseModel):
@@ -96,50 +79,18 @@ class DatabaseRecordInsert(OrderType):
     def check_result(self, item: WorkItem, result: dict[str, Any]) -> list[Finding]:
         key, asked = item.input["key"], item.input["records"]
         return without_key(result["records"], key) or [
-            *_not_the_batch(key, asked, result),
+            *not_the_batch((key_text(record, key) for record in asked), result, key),
             *_other_columns(asked, result["records"]),
         ]
 
     def check_order(self, order: WorkOrder) -> list[Finding]:
-        records = _verified(order)
-        if not records:
-            return [Finding("nothing", "/records", "every record was dropped; there is nothing to write")]
-        counted = Counter(key_text(record, order.payload["key"]) for record in records)
-        return [
-            Finding("twice", "/records", f"{key} is in {count} batches; send one of them back")
-            for key, count in counted.items()
-            if count > 1
-        ]
+        return across_batches(order, order.payload["key"])
 
     def preview(self, order: WorkOrder) -> Diff:
         return _upsert(order).rehearse()
 
     def apply(self, order: WorkOrder, ctx: ApplyContext) -> Diff:
-        return _upsert(order).apply(ctx.idempotency_key)
-
-
-def without_key(records: Sequence[Record], key: Sequence[str]) -> list[Finding]:
-    return [
-        Finding("required", f"/records/{n}/{column}", "every record needs its key columns")
-        for n, record in enumerate(records)
-        for column in key
-        if record.get(column) is None
-    ]
-
-
-def _not_the_batch(key: Sequence[str], asked: Sequence[Record], result: dict[str, Any]) -> Iterator[Finding]:
-    """Each record of the batch must come back once, verified or dropped, and no other."""
-    wanted = dict.fromkeys(key_text(record, key) for record in asked)
-    given = Counter(key_text(record, key) for record in result["records"])
-    given.update(one["key"] for one in result.get("dropped", []))
-    for one in wanted:
-        if one not in given:
-            yield Finding("missing_record", "/records", f"{one} is neither verified nor dropped")
-    for one, count in given.items():
-        if one not in wanted:
-            yield Finding("unknown_record", "/records", f"{one} is not in this batch")
-        elif count > 1:
-            yield Finding("twice", "/records", f"{one} is there {count} times")
+        return _upsert(order).apply(ctx)
 
 
 def _other_columns(asked: Sequence[Record], given: Sequence[Record]) -> Iterator[Finding]:
@@ -150,18 +101,6 @@ def _other_columns(asked: Sequence[Record], given: Sequence[Record]) -> Iterator
                 yield Finding("unknown_column", f"/records/{n}/{column}", f"{column} is in no record of this batch")
 
 
-def _verified(order: WorkOrder) -> list[Record]:
-    return [record for item in order.items if item.result for record in item.result["records"]]
-
-
 def _upsert(order: WorkOrder) -> Upsert:
-    table = order.payload["table"]
-
-    def diff(before: Rows, after: Rows) -> Diff:
-        added = len(after) - len(before)
-        modified = sum(before[key] != after[key] for key in before)
-        summary = f"{table}: {added} added, {modified} modified, {len(before) - modified} unchanged"
-        return Diff.between(before, after, summary)
-
-    path = Path(order.payload["database"]).expanduser()
-    return Upsert(path, table, order.payload["key"], _verified(order), diff)
+    table, path = order.payload["table"], Path(order.payload["database"]).expanduser()
+    return Upsert(path, table, order.payload["key"], kept(order), counted(table))

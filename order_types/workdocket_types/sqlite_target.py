@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -10,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
-from workdocket import Diff, Finding, Refused
+from workdocket import ApplyContext, Diff, Finding, Refused
+from workdocket.effects.sql import once
 
 Record = Mapping[str, Any]
 Rows = dict[str, dict[str, Any]]
@@ -24,12 +25,15 @@ File = Annotated[
     Field(pattern=r"^(/|~/|[A-Za-z]:[\\/])", max_length=2_000, json_schema_extra={"x-messages": {"pattern": ABSOLUTE}}),
 ]
 
-APPLIED = """
-CREATE TABLE IF NOT EXISTS workdocket_applied (
-    idempotency_key TEXT PRIMARY KEY,
-    diff            TEXT NOT NULL
-)
-"""
+
+def _not_ours(table: str) -> str:
+    if table.lower().startswith(("sqlite_", "workdocket_")):
+        raise PydanticCustomError("reserved", "names that begin with sqlite_ or workdocket_ are taken")
+    return table
+
+
+Table = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=120), AfterValidator(_not_ours)]
+
 DEFINITIONS = """
 SELECT sql FROM sqlite_master
 WHERE tbl_name = ? COLLATE NOCASE AND type IN ('table', 'view', 'index') AND sql IS NOT NULL
@@ -63,21 +67,12 @@ class Upsert:
                 raise Refused(findings)
             return self._change(copy)
 
-    def apply(self, idempotency_key: str) -> Diff:
+    def apply(self, ctx: ApplyContext) -> Diff:
         """Make the change and return its diff; under a key that was there before, return the diff it had then."""
         with _politely(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with closing(_connect(self.path.resolve().as_uri())) as database, database:
-                database.execute("BEGIN IMMEDIATE")
-                database.execute(APPLIED)
-                select = "SELECT diff FROM workdocket_applied WHERE idempotency_key = ?"
-                earlier = database.execute(select, [idempotency_key]).fetchone()
-                if earlier is not None:
-                    return Diff.from_dict(json.loads(earlier["diff"]))
-                diff = self._change(database)
-                kept = [idempotency_key, json.dumps(diff.as_dict())]
-                database.execute("INSERT INTO workdocket_applied VALUES (?, ?)", kept)
-                return diff
+            with closing(_connect(self.path.resolve().as_uri())) as database:
+                return once(database, ctx, self._change)
 
     def _change(self, database: sqlite3.Connection) -> Diff:
         database.execute(self._definition())
@@ -140,6 +135,17 @@ class Upsert:
             text = f"{', '.join(self.key)} does not identify a row of {self.table}; name its primary key"
             findings.append(Finding("key_not_unique", "/key", text))
         return findings
+
+
+def counted(table: str) -> Callable[[Rows, Rows], Diff]:
+    """A diff row by row, and how many there are of each kind."""
+
+    def diff(before: Rows, after: Rows) -> Diff:
+        modified = sum(before[key] != after[key] for key in before)
+        summary = f"{table}: {len(after) - len(before)} added, {modified} modified, {len(before) - modified} unchanged"
+        return Diff.between(before, after, summary)
+
+    return diff
 
 
 def key_text(record: Record, key: Iterable[str]) -> str:

@@ -22,9 +22,15 @@ EXPECTED = [
     "workdocket/py.typed",
     "workdocket/surfaces/demo/airports.csv",
     "workdocket/surfaces/demo/airports.SOURCE.md",
+    "workdocket/effects/sql.py",
     "workdocket_types/__init__.py",
-    "workdocket_types/customer_research.py",
-    "workdocket_types/database_record_insert.py",
+]
+BUILT_IN = [
+    "city.tier.generation",
+    "content.fact.check",
+    "customer.research",
+    "database.record.insert",
+    "user.data.sync",
 ]
 
 LIFE = """
@@ -79,7 +85,8 @@ def test_the_wheel_holds_everything_and_nothing_else(wheel: Path) -> None:
         names = archive.namelist()
 
     scripts = sorted(path.name for path in (REPOSITORY / "server").rglob("*.sql"))
-    assert [name for name in EXPECTED if name not in names] == []
+    modules = [f"workdocket_types/{name.replace('.', '_')}.py" for name in BUILT_IN]
+    assert [name for name in [*EXPECTED, *modules] if name not in names] == []
     assert sorted(Path(name).name for name in names if name.endswith(".sql")) == scripts != []
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
     roots = {name.split("/")[0] for name in names}
@@ -103,7 +110,7 @@ def test_installed_from_the_wheel_an_order_goes_through_its_whole_life(wheel: Pa
     place, state, rows = run(bin / "python", "life.py", bin / "workdocket", cwd=project).splitlines()
 
     # then it is the installed one that did it
-    assert [one["name"] for one in types] == ["customer.research", "database.record.insert"]
+    assert [one["name"] for one in types] == BUILT_IN
     assert Path(place).is_relative_to(home)
     assert (state, rows) == ("completed", "[(1, 'Assam')]")
 

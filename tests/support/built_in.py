@@ -15,7 +15,13 @@ from workdocket import Actor
 from workdocket.app import open_app
 from workdocket.registry import Registry, load
 
-MODULES = ["workdocket_types.customer_research", "workdocket_types.database_record_insert"]
+MODULES = [
+    "workdocket_types.city_tier_generation",
+    "workdocket_types.content_fact_check",
+    "workdocket_types.customer_research",
+    "workdocket_types.database_record_insert",
+    "workdocket_types.user_data_sync",
+]
 
 
 @cache
