@@ -27,7 +27,8 @@ class Model(Work):
         """
         if actor in WORKERS_ONLY and tool not in WORK:
             return frozenset({"forbidden"}), None
-        bare = {name: value for name, value in request.items() if name != "idempotency_key"}
+        said = {name: value for name, value in request.items() if name != "idempotency_key"}
+        bare = {name: value for name, value in said.items() if (name, value) != ("mode", "strict")}
         key = (tool, actor, request["idempotency_key"]) if "idempotency_key" in request else None
         if key is not None and key in self.keys:
             kept = self.keys[key]
