@@ -1,4 +1,4 @@
-"""workdocket: a work order control plane for AI agents. The names below are the whole public API."""
+"""workdocket: a work order control plane for AI agents. The names below and `workdocket.guard` are the public API."""
 
 from workdocket.domain.diff import Diff, FieldChange
 from workdocket.domain.errors import Finding, Refused, WorkError
