@@ -253,6 +253,7 @@ PROMISES: dict[str, str] = {
     "guard-refuses": "What a guard refuses never reaches the application; the answer is 403 and says what would pass.",
     "guard-functions": "A guarded function runs inside the hooks around apply, in whatever thread, and nowhere else.",
     "types-discovered": "Order types are found by entry point, module, module:Class, file and folder.",
+    "types-declared": "A TOML or YAML file with schemas, a batch and a ready effect is an order type like one in Python.",
     "types-refused-at-start": "A broken schema, a duplicate name or an unknown member stops the start with file and line.",
     "audit-append-only": "The database refuses to change or delete events.",
     "audit-chain": "Each event's hash covers the one before; the chain verifies from the first event to the last.",
