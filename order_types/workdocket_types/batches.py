@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from workdocket import Finding, WorkOrder
-from workdocket_types.sqlite_target import Record, key_text
+from workdocket.effects.sqlite import Record, key_text
 
 
 class Dropped(BaseModel):

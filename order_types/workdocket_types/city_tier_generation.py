@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from workdocket import ApplyContext, Diff, Finding, ItemSpec, OrderType, Refused, WorkOrder
-from workdocket_types.sqlite_target import File, Rows, Table, Upsert
+from workdocket.effects.sqlite import Rows, Upsert
+from workdocket_types.fields import File, Table
 
 TABLE = "city_tiers"
 KEY = ["ranking", "city"]

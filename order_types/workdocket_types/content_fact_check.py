@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from workdocket import ApplyContext, Diff, Finding, ItemSpec, OrderType, WorkItem, WorkOrder
 from workdocket.effects import file
-from workdocket_types.sqlite_target import File
+from workdocket_types.fields import File
 
 SOURCES = 2
 VERDICTS = ("supported", "refuted", "unclear")

@@ -10,7 +10,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from workdocket import ApplyContext, Diff, Finding, ItemSpec, OrderType, Part, PartSpec, WorkItem, WorkOrder
-from workdocket_types.sqlite_target import File, Rows, Upsert
+from workdocket.effects.sqlite import Rows, Upsert
+from workdocket_types.fields import File
 
 TABLE = "customer_knowledge"
 KEY = ["customer", "section"]

@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from pydantic_core import PydanticCustomError
 
 from workdocket import ApplyContext, Diff, Finding, ItemSpec, OrderType, WorkItem, WorkOrder
+from workdocket.effects.sqlite import Upsert, counted, key_text
 from workdocket_types.batches import Dropped, across_batches, kept, not_the_batch, without_key
-from workdocket_types.sqlite_target import File, Table, Upsert, counted, key_text
+from workdocket_types.fields import File, Table
 
 Scalar = str | int | float | bool | None
 Record = dict[str, Scalar]

@@ -23,8 +23,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from pydantic_core import PydanticCustomError
 
 from workdocket import ApplyContext, Diff, Finding, ItemSpec, OrderType, Refused, WorkItem, WorkOrder
+from workdocket.effects.sqlite import Record, Upsert, counted
 from workdocket_types.batches import Dropped, across_batches, kept, not_the_batch, without_key
-from workdocket_types.sqlite_target import File, Record, Table, Upsert, counted
+from workdocket_types.fields import File, Table
 
 BATCH_SIZE, MOST_BATCHES = 50, 2_000
 Form = Literal["text", "email", "phone", "date", "country", "integer"]

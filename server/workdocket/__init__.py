@@ -1,4 +1,4 @@
-"""workdocket: a work order control plane for AI agents. The names below, and workdocket.effects, are the public API."""
+"""workdocket: a work order control plane for AI agents. Public are these names, and what effects and guard export."""
 
 from workdocket.domain.diff import Diff, FieldChange
 from workdocket.domain.errors import Finding, Refused, WorkError

@@ -23,11 +23,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar, get_args
 
+from workdocket.declarative import DeclaredType, Misdeclared, declarations_in, declare
 from workdocket.domain.errors import WorkError
 from workdocket.domain.model import Approval
 from workdocket.keyword import nearest
 from workdocket.order_type import OrderType, PartSpec, Schema
 from workdocket.schema import SchemaError, Validator
+from workdocket.settings import DECLARED, TYPE_FILES
 
 T = TypeVar("T")
 Types = list[type[OrderType]]
@@ -115,7 +117,7 @@ def entry_of(cls: type[OrderType]) -> TypeEntry:
     made = _gather([partial(_made, cls)], faults)
     faults += [fault for instance in made for fault in _hook_faults(instance)]
     if faults:
-        raise BrokenType(*(f"{place}: {cls.__name__}: {fault}" for fault in faults))
+        raise BrokenType(*(f"{_place(cls, fault)}: {cls.__name__}: {fault}" for fault in faults))
     checked = dict(zip(schemas, validators, strict=True))
     parts = {key: checked.get(f"parts[{key!r}]") for key in cls.parts}
     return TypeEntry(made[0], place, checked["payload"], checked["result"], parts)
@@ -288,7 +290,10 @@ def _identity(cls: type[OrderType]) -> tuple[str, str]:
     return _place(cls).rpartition(":")[0], cls.__qualname__
 
 
-def _place(cls: type[OrderType]) -> str:
+def _place(cls: type[OrderType], fault: str = "") -> str:
+    """``file:line`` of the class; where it is declared, of the member that a fault is about."""
+    if issubclass(cls, DeclaredType):
+        return cls._place(fault)
     try:
         return f"{inspect.getsourcefile(cls)}:{inspect.getsourcelines(cls)[1]}"
     except (OSError, TypeError):
@@ -304,13 +309,13 @@ def _announced(point: metadata.EntryPoint) -> Types:
 
 def _sources(spec: str) -> list[Callable[[], Types]]:
     path = Path(spec).expanduser()
-    if os.sep not in spec and not spec.endswith(".py") and not path.exists():
+    if os.sep not in spec and not spec.endswith(TYPE_FILES) and not path.exists():
         return [partial(_imported, spec)]
+    path = path.resolve()
     if path.is_dir():
-        return [
-            partial(_in_file, file, needed=False) for file in sorted(path.resolve().glob("*.py")) if _is_plugin(file)
-        ]
-    return [partial(_in_file, path.resolve())]
+        modules = [partial(_in_file, file, needed=False) for file in sorted(path.glob("*.py")) if _is_plugin(file)]
+        return [*modules, *(partial(_declared, file) for file in declarations_in(path))]
+    return [partial(_declared if path.suffix in DECLARED else _in_file, path)]
 
 
 def _is_plugin(file: Path) -> bool:
@@ -335,6 +340,13 @@ def _in_file(file: Path, *, needed: bool = True) -> Types:
     with _siblings_of(file.parent), _importing(str(file)):
         module = _module(file)
     return _types_in(module, str(file), needed=needed)
+
+
+def _declared(file: Path) -> Types:
+    try:
+        return [declare(file)]
+    except Misdeclared as error:
+        raise BrokenType(*error.faults) from error
 
 
 def _types_in(module: ModuleType, where: str, *, needed: bool = True) -> Types:

@@ -19,6 +19,9 @@ FILE = "workdocket.toml"
 FOLDER = ".workdocket"
 SQLITE = "sqlite:///"
 POSTGRES = "postgresql://"
+DECLARED = (".toml", ".yaml", ".yml")
+TYPE_FILES = (".py", *DECLARED)
+"""How the names of files end that order types are read from."""
 
 
 class SettingsError(Exception):
@@ -73,7 +76,8 @@ class Settings(BaseModel):
     project_key: str = Field("WO", pattern="^[A-Z]{1,8}$", description="Begins every id: 1 to 8 capital letters.")
     order_types: Names = Field(
         (),
-        description="Order types besides those of installed packages: import names, module:Class, files or folders.",
+        description="Order types besides those of installed packages: import names, module:Class, folders, or files in "
+        ".py, .toml, .yaml or .yml.",
     )
 
     lease_ttl_seconds: Positive = Field(600, description="How long a lease lasts without a heartbeat.")
@@ -228,7 +232,7 @@ def _located(settings: Settings, folders: Mapping[str, Path]) -> Settings:
 
 
 def _located_type(spec: str, folder: Path) -> str:
-    is_path = os.sep in spec or spec.endswith(".py") or (folder / spec).exists()
+    is_path = os.sep in spec or spec.endswith(TYPE_FILES) or (folder / spec).exists()
     return str(folder / Path(spec).expanduser()) if is_path else spec
 
 

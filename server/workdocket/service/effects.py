@@ -23,6 +23,7 @@ from workdocket.service.desk import Call, Desk, must_find_order
 from workdocket.service.hooks import HookRaised
 from workdocket.service.orders import Orders, Proposal
 from workdocket.service.review import packet_of
+from workdocket.standing import applying
 
 log = logging.getLogger("workdocket.effects")
 
@@ -164,7 +165,8 @@ class Effects:
             entry = self._entry(order)
             if await self._drifted(effect, order):
                 return
-            diff = await hooks.apply(entry, order, ctx)
+            with applying(order):
+                diff = await hooks.apply(entry, order, ctx)
         except (HookRaised, Refused, WorkError) as error:
             await self._raised(effect, str(error))
             return
@@ -196,7 +198,8 @@ class Effects:
         order, ctx = await self._opened(effect)
         diff = await self._desk.store.read(lambda tx: tx.diff(order.id))
         try:
-            await hooks.after_apply(self._entry(order), order, Diff.from_dict(diff or {}), ctx)
+            with applying(order):
+                await hooks.after_apply(self._entry(order), order, Diff.from_dict(diff or {}), ctx)
         except (HookRaised, Refused, WorkError) as error:
             await self._raised(effect, str(error))
             return

@@ -7,32 +7,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import AfterValidator, Field
-from pydantic_core import PydanticCustomError
-
-from workdocket import ApplyContext, Diff, Finding, Refused
+from workdocket.domain.diff import Diff
+from workdocket.domain.errors import Finding, Refused
 from workdocket.effects.sql import once
+from workdocket.order_type import ApplyContext
 
 Record = Mapping[str, Any]
 Rows = dict[str, dict[str, Any]]
 """Rows of the table by the text of their key."""
-
-ABSOLUTE = "give an absolute path: every host starts its server in a folder of its own"
-File = Annotated[
-    str,
-    Field(pattern=r"^(/|~/|[A-Za-z]:[\\/])", max_length=2_000, json_schema_extra={"x-messages": {"pattern": ABSOLUTE}}),
-]
-
-
-def _not_ours(table: str) -> str:
-    if table.lower().startswith(("sqlite_", "workdocket_")):
-        raise PydanticCustomError("reserved", "names that begin with sqlite_ or workdocket_ are taken")
-    return table
-
-
-Table = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=120), AfterValidator(_not_ours)]
 
 DEFINITIONS = """
 SELECT sql FROM sqlite_master
