@@ -1,0 +1,149 @@
+"""Hooks asked again in a fresh process where all is different that must make no difference.
+
+Another clock, time zone, working folder, home, environment, and order of sets. The clock is moved before the type is
+imported, so that ``from datetime import datetime`` gets the moved one. Run as a module, it reads what to do from stdin.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from inspect import getsourcefile
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # nothing of the product is imported before the clock is moved
+    from workdocket.domain.model import WorkOrder
+    from workdocket.registry import TypeEntry
+
+AHEAD = 400 * 86_400 + 7 * 3_600 + 13 * 60
+SECONDS = 60
+KEPT = ("PATH", "SYSTEM", "PYTHON", "LD_", "DYLD_", "COVERAGE", "TMP", "TEMP", "VIRTUAL_ENV")
+"""Beginnings of the names of variables that a process may need to start."""
+
+
+class NotAsked(Exception):
+    """The other process could not answer; why not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What to ask: plans of payloads, and for each order the preview, and the required parts of its items."""
+
+    payloads: Sequence[Any] = ()
+    orders: Sequence[WorkOrder] = ()
+
+
+def kept_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith(KEPT)}
+
+
+def ask(entry: TypeEntry, asked: Asked) -> dict[str, Any]:
+    """``plans``, ``previews`` and ``required``, each answer as JSON or the text of what was raised."""
+    from workdocket.testing.calling import packed
+
+    cls = type(entry.type)
+    request = {
+        "module": cls.__module__,
+        "file": getsourcefile(cls),
+        "class": cls.__qualname__,
+        "payloads": list(asked.payloads),
+        "orders": [packed(order) for order in asked.orders],
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        paths = os.pathsep.join(dict.fromkeys(os.path.abspath(path) for path in sys.path))  # noqa: PTH100 - "" is here
+        environment = {**kept_environment(), "PYTHONPATH": paths, "PYTHONHASHSEED": "7", "HOME": folder, "TZ": "Asia/Kathmandu"}
+        done = subprocess.run(  # noqa: S603 - our own module
+            [sys.executable, "-m", "workdocket.testing.elsewhere"],
+            input=json.dumps(request), cwd=folder, env=environment, capture_output=True, text=True, encoding="utf-8",
+            timeout=SECONDS, check=False,
+        )  # fmt: skip
+    if done.returncode:
+        raise NotAsked((done.stderr.strip().splitlines() or ["it ended without a word"])[-1])
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+# in the other process
+
+
+def move_clock() -> None:
+    """Everything that tells the time tells a later one."""
+    true_time, true_ns, local, universal, text = time.time, time.time_ns, time.localtime, time.gmtime, time.strftime
+    time.time = lambda: true_time() + AHEAD
+    time.time_ns = lambda: true_ns() + AHEAD * 1_000_000_000
+    time.localtime = lambda seconds=None: local(time.time() if seconds is None else seconds)
+    time.gmtime = lambda seconds=None: universal(time.time() if seconds is None else seconds)
+    time.strftime = lambda form, when=None: text(form, time.localtime() if when is None else when)
+
+    class Kind(type):
+        def __instancecheck__(cls, one: Any) -> bool:
+            return isinstance(one, cls.__mro__[1])
+
+    class Moved(datetime.datetime, metaclass=Kind):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return cls.fromtimestamp(time.time(), tz)
+
+        @classmethod
+        def utcnow(cls) -> Any:
+            return cls.fromtimestamp(time.time(), datetime.UTC).replace(tzinfo=None)
+
+        @classmethod
+        def today(cls) -> Any:
+            return cls.now()
+
+    class MovedDate(datetime.date, metaclass=Kind):
+        @classmethod
+        def today(cls) -> Any:
+            return cls.fromtimestamp(time.time())
+
+    for name, moved in (("datetime", Moved), ("date", MovedDate)):
+        moved.__name__ = moved.__qualname__ = name
+        setattr(datetime, name, moved)
+
+
+def answers(request: dict[str, Any]) -> dict[str, Any]:
+    from workdocket.testing.calling import called, draft, shown, unpacked
+
+    entry = _loaded(request)
+
+    def answer(hook: str, *arguments: Any) -> Any:
+        try:
+            return shown(called(entry, hook, *arguments))
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+
+    orders = [unpacked(entry, one) for one in request["orders"]]
+    return {
+        "plans": [answer("plan", draft(entry, payload)) for payload in request["payloads"]],
+        "previews": [answer("preview", order) for order in orders],
+        "required": [answer("required_parts", item) for order in orders for item in order.items],
+    }
+
+
+def _loaded(request: dict[str, Any]) -> TypeEntry:
+    """The type by its module where that is importable, else by its file."""
+    from functools import reduce
+    from importlib import import_module
+
+    from workdocket.registry import entry_of, load
+
+    try:
+        return entry_of(reduce(getattr, request["class"].split("."), import_module(request["module"])))
+    except (ImportError, AttributeError):
+        found = load([request["file"]], entry_points=False)
+        return next(entry for entry in found if type(entry.type).__qualname__ == request["class"])
+
+
+if __name__ == "__main__":
+    move_clock()
+    os.environ.pop("PYTHONPATH", None)
+    result = json.dumps(answers(json.load(sys.stdin)))
+    sys.stdout.write(f"\n{result}\n")
