@@ -18,12 +18,12 @@ from workdocket.testing.life import Life, polite, raised_code, told
 from workdocket.testing.problems import Book, said, short
 from workdocket.testing.watching import Own, reaching_out
 
-ORDERS_OF_PARTS = 6
+ORDERS_OF_PARTS, DRAWN_PARTS = 6, 30
 
 
-def made(validator: Validator, examples: Sequence[Any], book: Book, what: str) -> values.Values:
+def made(validator: Validator, examples: Sequence[Any], book: Book, what: str, drawn: int = values.DRAWN) -> values.Values:
     """Values for a schema; one that its own validator chokes on is a problem."""
-    found = values.values(validator, examples)
+    found = values.values(validator, examples, drawn=drawn)
     for value, error in found.choked:
         book.problem("schema_raises", f"checked the {what} {short(value)}", said(error))
     return found
@@ -134,7 +134,7 @@ def check_parts(entry: TypeEntry, examples: Sequence[Example], orders: Sequence[
         if validator is None:
             continue
         given = [payload for example, item in items for name, _, payload in example.parts_for(item) if name == key]
-        for payload in made(validator, given, book, f"part {key!r}").valid:
+        for payload in made(validator, given, book, f"part {key!r}", DRAWN_PARTS).valid:
             for _, item in items[:3]:
                 part = Part(item.id, key, 1, "validated", payload, checksum(payload), SYSTEM, 1, 0)
                 _checked(entry, "check_part", book, item, part)

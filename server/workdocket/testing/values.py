@@ -138,7 +138,7 @@ def _changed(maker: Maker, schema: Mapping[str, Any], example: dict[str, Any]) -
     """An example with one or two of its values, at any depth, replaced or left out."""
     from hypothesis import strategies as st
 
-    places = list(_places(example, schema, maker, ""))
+    places = [(at, maker.of(inner)) for at, inner in _places(example, schema, maker, "")]
     if not places:
         return st.just(example)
 
@@ -156,9 +156,9 @@ def _changed(maker: Maker, schema: Mapping[str, Any], example: dict[str, Any]) -
                 inside[int(key)] = other
         return value
 
-    def change(place: tuple[str, Any]) -> Strategy:
+    def change(place: tuple[str, Strategy]) -> Strategy:
         at, inner = place
-        return st.tuples(st.tuples(st.just(at), st.integers(0, 5).map(lambda n: n == 0)), maker.of(inner))
+        return st.tuples(st.tuples(st.just(at), st.integers(0, 5).map(lambda n: n == 0)), inner)
 
     return st.lists(st.sampled_from(places).flatmap(change), min_size=1, max_size=2).map(put)
 
