@@ -17,7 +17,11 @@ FAULTY = [module for module in MODULES if module.EXPECTED]
 
 
 def type_in(module: ModuleType) -> type[OrderType]:
-    [found] = [one for one in vars(module).values() if isinstance(one, type) and one.__module__ == module.__name__ and issubclass(one, OrderType)]
+    [found] = [
+        one
+        for one in vars(module).values()
+        if isinstance(one, type) and one.__module__ == module.__name__ and issubclass(one, OrderType)
+    ]
     return found
 
 

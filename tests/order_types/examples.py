@@ -1,4 +1,4 @@
-"""An example of each built-in type, as its kit test takes it: a function of an empty folder, by the name of the type."""
+"""Examples of the built-in types, as the kit takes them: functions of an empty folder, by the name of the type."""
 
 from __future__ import annotations
 

@@ -48,9 +48,9 @@ def check_order_type(
 ) -> Checked:
     """Try an order type out on its examples, and on payloads and results made from its schemas.
 
-    An example is an :class:`Example`, or a function that takes an empty folder and returns one; then it is made anew for
-    every trial, and its targets belong into that folder. ``also`` are types that it files follow-ups of. ``allow`` are
-    codes of problems that are meant. Raises :class:`OrderTypeProblems` with everything that was found.
+    An example is an :class:`Example`, or a function that takes an empty folder and returns one; then it is made anew
+    for every trial, and its targets belong into that folder. ``also`` are types that it files follow-ups of. ``allow``
+    are codes of problems that are meant. Raises :class:`OrderTypeProblems` with everything that was found.
     """
     began = time.monotonic()
     with ThreadPoolExecutor(1) as own_thread:  # no loop runs there, and nobody else traces it

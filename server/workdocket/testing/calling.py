@@ -1,4 +1,4 @@
-"""Calling one hook by hand: on a copy of its arguments, plain or awaited, with everything that it must not do noticed."""
+"""Calling one hook by hand, plain or awaited, on a copy of its arguments; and records to call it with."""
 
 from __future__ import annotations
 
@@ -54,7 +54,11 @@ def place_of(entry: TypeEntry, hook: str) -> str:
     """The ``file:line`` of a hook, or of the class."""
     function = inspect.unwrap(getattr(type(entry.type), hook, type(entry.type)))
     try:
-        return f"{inspect.getsourcefile(function)}:{inspect.getsourcelines(function)[1]}" if entry.has(hook) else entry.origin
+        return (
+            f"{inspect.getsourcefile(function)}:{inspect.getsourcelines(function)[1]}"
+            if entry.has(hook)
+            else entry.origin
+        )
     except (OSError, TypeError):
         return entry.origin
 
@@ -111,7 +115,10 @@ def packed(order: WorkOrder) -> dict[str, Any]:
 
 def unpacked(entry: TypeEntry, given: Mapping[str, Any]) -> WorkOrder:
     order = replace(draft(entry, given["payload"]), **{name: given[name] for name in ORDER})
-    items = [WorkItem(order_id=order.id, type=entry.name, priority=0, created_at=0, changed_at=0, **one) for one in given["items"]]
+    items = [
+        WorkItem(order_id=order.id, type=entry.name, priority=0, created_at=0, changed_at=0, **one)
+        for one in given["items"]
+    ]
     return replace(order, items=tuple(items))
 
 

@@ -8,7 +8,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ class Changing:
 
     def check(self) -> None:
         lines = self._undisturbed()
-        if lines is None:
+        if not lines:
             return
         self._delivered_twice()
         self._neighbours()
@@ -64,23 +64,27 @@ class Changing:
 
     # one apply after the other
 
-    def _undisturbed(self) -> Sequence[Line] | None:
+    def _undisturbed(self) -> list[Line]:
+        """The lines of apply; none where it raises."""
         self.world.fresh()
         before = self.world.seen()
         shown_before = self._previews(before)
-        with self.book.raising("apply_raises", "applied the example's order"), lines_seen(self.own) as lines:
-            diff = self._apply()
+        lines: list[Line] = []
+        with self.book.raising("apply_raises", "applied the example's order"):
+            with lines_seen(self.own) as run:
+                diff = self._apply()
+            lines += run
             seen = self.world.seen()
             self.reference = Outcome(diff, seen)
             self._truthful("applied the example's order", before, seen, diff)
             if shown_before is not None and shown_before.has_changes != _has_changes(diff):
                 saw = f"the preview has {_said(shown_before.has_changes)}, the diff {_said(_has_changes(diff))}"
                 self._problem("preview_misleads", "previewed the order, then applied it", saw, "preview")
-            return lines
-        return None
+        return lines
 
     def _previews(self, before: Any) -> Diff | None:
         """The preview, asked for twice, with the world left alone."""
+        first: Any = None
         with self.book.raising("check_raises", "previewed the example's order"):
             first = tried(self.entry, "preview", self.book, self.order)
             if not same(before, self.world.seen()):
@@ -90,8 +94,7 @@ class Changing:
             if not same(first, second):
                 saw = f"{short(shown(first), 150)}, then {short(shown(second), 150)}"
                 self._problem("preview_varies", "previewed the order twice", saw, "preview")
-            return first if isinstance(first, Diff) else None
-        return None
+        return first if isinstance(first, Diff) else None
 
     def _delivered_twice(self) -> None:
         self._as_before("applied the order again with the same key", "not_once", self._attempt(KEY, 2))
@@ -113,7 +116,11 @@ class Changing:
                 tried(self.entry, "after_apply", self.book, self.order, self.reference.diff, replace(ctx, attempt=2))
                 again = (self.world.seen(), len(ctx.proposed))
                 if not same(once, again):
-                    saw = f"the world and {once[1]} follow-ups, then {again[1]}" if once[1] != again[1] else "the world changed again"
+                    saw = (
+                        f"the world and {once[1]} follow-ups, then {again[1]}"
+                        if once[1] != again[1]
+                        else "the world changed again"
+                    )
                     self._problem("after_apply_repeats", "called after_apply twice", saw, "after_apply")
 
     def _another_order(self) -> None:
@@ -130,7 +137,7 @@ class Changing:
             self._truthful("applied with another key", before, seen, diff)
 
     def _world_moved(self) -> None:
-        """The world changes between preview and apply: that must show in the preview, or the diff be true all the same."""
+        """The world changes between preview and apply: the preview must show it, or the diff be true all the same."""
         self.world.fresh()
         with self.book.raising("check_raises", "previewed, changed the world, previewed again"):
             first = called(self.entry, "preview", self._copy())
@@ -148,7 +155,7 @@ class Changing:
             return  # noticed
         seen = self.world.seen()
         if self._looks and same(before, seen) == _has_changes(diff):
-            saw = f"the preview {'stayed' if unnoticed else 'moved'}; the diff has {_said(_has_changes(diff))}, the world {_said(not same(before, seen))}"
+            saw = f"the diff has {_said(_has_changes(diff))}, the world {_said(not same(before, seen))}"
             self._problem("stale_preview" if unnoticed else "diff_lies", did, saw)
 
     # stopped, doubled, moved
@@ -157,11 +164,8 @@ class Changing:
         """The process ends at a line of apply; the next attempt does what is left."""
         for line in lines:
             self.world.fresh()
-            try:
-                with stopping_at(self.own, line):
-                    self._apply()
-            except Exception:  # noqa: S110 - another end of the same attempt
-                pass
+            with suppress(Exception), stopping_at(self.own, line):
+                self._apply()
             did = f"stopped apply before {line[0]}:{line[1]}, then tried again with the same key"
             self._as_before(did, "keeps_partial_effect", self._attempt(KEY, 2), f"{line[0]}:{line[1]}")
 
@@ -181,7 +185,9 @@ class Changing:
             if second.ident is not None:
                 second.join(PATIENCE)
             if second.is_alive():
-                self._problem("at_once", f"applied twice at once, meeting at {line[0]}:{line[1]}", "one of them does not end")
+                self._problem(
+                    "at_once", f"applied twice at once, meeting at {line[0]}:{line[1]}", "one of them does not end"
+                )
                 return
             if raised:
                 self._into([], Attempt(KEY, 3))
@@ -207,7 +213,11 @@ class Changing:
         elif isinstance(outcome, Exception):
             self._problem("surroundings", did, said(outcome))
         elif not (same(outcome.diff, self.reference.diff) and same(outcome.seen, self.reference.seen)):
-            self._problem("surroundings", did, f"{short(shown(outcome.diff), 150)} instead of {short(shown(self.reference.diff), 150)}")
+            self._problem(
+                "surroundings",
+                did,
+                f"{short(shown(outcome.diff), 150)} instead of {short(shown(self.reference.diff), 150)}",
+            )
 
     def _result_matters(self) -> None:
         tried_out = 0
@@ -221,7 +231,11 @@ class Changing:
             if not (same(diff, self.reference.diff) and same(self.world.seen(), self.reference.seen)):
                 return
         if tried_out:
-            self._problem("result_ignored", f"applied {tried_out} other results that the checks accept", "the same diff, the same world")
+            self._problem(
+                "result_ignored",
+                f"applied {tried_out} other results that the checks accept",
+                "the same diff, the same world",
+            )
         else:
             self.book.note("no other result than the example's is accepted, so whether apply uses it was not checked")
 
@@ -273,7 +287,9 @@ class Changing:
         if isinstance(outcome, Exception):
             self._problem(code, did, said(outcome), place=place)
         elif not same(outcome.seen, self.reference.seen):
-            self._problem(code, did, f"{short(outcome.seen, 150)} instead of {short(self.reference.seen, 150)}", place=place)
+            self._problem(
+                code, did, f"{short(outcome.seen, 150)} instead of {short(self.reference.seen, 150)}", place=place
+            )
         elif not same(outcome.diff, self.reference.diff):
             late = "" if self._looks else code  # where nobody looks, the diff is all there is to tell
             saw = f"{short(shown(outcome.diff), 150)} instead of {short(shown(self.reference.diff), 150)}"
@@ -281,7 +297,9 @@ class Changing:
 
     def _truthful(self, did: str, before: Any, seen: Any, diff: Any) -> None:
         if self._looks and same(before, seen) == _has_changes(diff):
-            self._problem("diff_lies", did, f"the diff has {_said(_has_changes(diff))}, the world {_said(not same(before, seen))}")
+            self._problem(
+                "diff_lies", did, f"the diff has {_said(_has_changes(diff))}, the world {_said(not same(before, seen))}"
+            )
 
     def _is_json(self, diff: Diff) -> None:
         try:

@@ -57,9 +57,15 @@ def ask(entry: TypeEntry, asked: Asked) -> dict[str, Any]:
         "orders": [packed(order) for order in asked.orders],
     }
     with tempfile.TemporaryDirectory() as folder:
-        paths = os.pathsep.join(dict.fromkeys(os.path.abspath(path) for path in sys.path))  # noqa: PTH100 - "" is here
-        environment = {**kept_environment(), "PYTHONPATH": paths, "PYTHONHASHSEED": "7", "HOME": folder, "TZ": "Asia/Kathmandu"}
-        done = subprocess.run(  # noqa: S603 - our own module
+        paths = os.pathsep.join(dict.fromkeys(os.path.abspath(path) for path in sys.path))
+        environment = {
+            **kept_environment(),
+            "PYTHONPATH": paths,
+            "PYTHONHASHSEED": "7",
+            "HOME": folder,
+            "TZ": "Asia/Kathmandu",
+        }
+        done = subprocess.run(
             [sys.executable, "-m", "workdocket.testing.elsewhere"],
             input=json.dumps(request), cwd=folder, env=environment, capture_output=True, text=True, encoding="utf-8",
             timeout=SECONDS, check=False,
@@ -76,11 +82,19 @@ def ask(entry: TypeEntry, asked: Asked) -> dict[str, Any]:
 def move_clock() -> None:
     """Everything that tells the time tells a later one."""
     true_time, true_ns, local, universal, text = time.time, time.time_ns, time.localtime, time.gmtime, time.strftime
+
+    def moved_local(seconds: Any = None) -> time.struct_time:
+        return local(time.time() if seconds is None else seconds)
+
+    def moved_universal(seconds: Any = None) -> time.struct_time:
+        return universal(time.time() if seconds is None else seconds)
+
+    def moved_text(form: str, when: Any = None) -> str:
+        return text(form, time.localtime() if when is None else when)
+
     time.time = lambda: true_time() + AHEAD
     time.time_ns = lambda: true_ns() + AHEAD * 1_000_000_000
-    time.localtime = lambda seconds=None: local(time.time() if seconds is None else seconds)
-    time.gmtime = lambda seconds=None: universal(time.time() if seconds is None else seconds)
-    time.strftime = lambda form, when=None: text(form, time.localtime() if when is None else when)
+    time.localtime, time.gmtime, time.strftime = moved_local, moved_universal, moved_text
 
     class Kind(type):
         def __instancecheck__(cls, one: Any) -> bool:
@@ -136,10 +150,11 @@ def _loaded(request: dict[str, Any]) -> TypeEntry:
     from workdocket.registry import entry_of, load
 
     try:
-        return entry_of(reduce(getattr, request["class"].split("."), import_module(request["module"])))
+        found: Any = reduce(getattr, request["class"].split("."), import_module(request["module"]))
+        return entry_of(found)
     except (ImportError, AttributeError):
-        found = load([request["file"]], entry_points=False)
-        return next(entry for entry in found if type(entry.type).__qualname__ == request["class"])
+        loaded = load([request["file"]], entry_points=False)
+        return next(entry for entry in loaded if type(entry.type).__qualname__ == request["class"])
 
 
 if __name__ == "__main__":

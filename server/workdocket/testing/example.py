@@ -19,11 +19,11 @@ Item = str | int
 class Example:
     """An order and the work done for it.
 
-    ``results`` and ``parts`` are by item key or number. ``parts`` holds ``{part key: payload}``; a list is the entries of
-    a sequence. ``result`` is that of every item not named. ``observe`` returns, as a JSON value, what the effect is to
-    change: rows of a table, the text of a file, calls that a stand-in took. ``again`` says what a second order with the
-    same payload and results does to that: ``nothing``, or ``another`` effect. ``disturb`` changes the world behind the
-    order's back.
+    ``results`` and ``parts`` are by item key or number. ``parts`` holds ``{part key: payload}``; a list is the entries
+    of a sequence. ``result`` is that of every item not named. ``observe`` returns, as a JSON value, what the effect is
+    to change: rows of a table, the text of a file, calls that a stand-in took. ``again`` says what a second order with
+    the same payload and results does to that: ``nothing``, or ``another`` effect. ``disturb`` changes the world behind
+    the order's back.
     """
 
     payload: Any

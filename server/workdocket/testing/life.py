@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from workdocket.app import App, open_app
 from workdocket.domain.errors import Refused, WorkError
@@ -94,22 +94,34 @@ class Walk:
             await self._approved(order_id)
         seen = await self._settled(order_id)
         if not same(before, self.world.seen()) and not (seen.get("diff") or {}).get("has_changes"):
-            self.life.book.problem("diff_lies", "approved the example's order", "the world changed; the diff has no changes")
+            self.life.book.problem(
+                "diff_lies", "approved the example's order", "the world changed; the diff has no changes"
+            )
         return order
 
     async def to_review(self) -> WorkOrder:
         """Filed, and every item worked on in the order in which it is handed out."""
-        answer = await self._do("filed the payload", "planner", "propose", type=self.life.entry.name, payload=self.example.payload)
+        answer = await self._do(
+            "filed the payload", "planner", "propose", type=self.life.entry.name, payload=self.example.payload
+        )
         order_id = answer["order"]["id"]
-        for _ in range(MOST_ITEMS):
-            taken = await self._do("checked an item out", "worker", "checkout", order_id=order_id, skills=await self._skills(order_id))
-            if not taken["items"]:
-                break
-            await self._work_on(taken["items"][0])
+        reason = await self._worked_off(order_id)
         order = await self.app.desk.store.read(lambda tx: must_find_order(tx, order_id, results=True))
         if order.state in ("queued", "checked_out", "in_progress"):
-            self._halt(f"worked on every item of {order_id} that was handed out", f"the order is {order.state}: {taken.get('reason')}")
+            self._halt(
+                f"worked on every item of {order_id} that was handed out", f"the order is {order.state}: {reason}"
+            )
         return order
+
+    async def _worked_off(self, order_id: str) -> str:
+        """Every item that is handed out; why there was none left."""
+        wanted = {"order_id": order_id, "skills": await self._skills(order_id)}
+        for _ in range(MOST_ITEMS):
+            taken = await self._do("checked an item out", "worker", "checkout", **wanted)
+            if not taken["items"]:
+                return str(taken["reason"])
+            await self._work_on(taken["items"][0])
+        return f"more than {MOST_ITEMS} items"
 
     async def _skills(self, order_id: str) -> list[str]:
         order = await self.app.desk.store.read(lambda tx: must_find_order(tx, order_id, items=True))
@@ -123,7 +135,15 @@ class Walk:
         if parts:
             for key, seq, payload in [*reversed(parts), *parts] if self.backwards else parts:
                 numbered = {} if seq is None else {"seq": seq}
-                await self._do(f"sent the part {key!r} of {named}", "worker", "submit_part", **held, part_key=key, payload=payload, **numbered)
+                await self._do(
+                    f"sent the part {key!r} of {named}",
+                    "worker",
+                    "submit_part",
+                    **held,
+                    part_key=key,
+                    payload=payload,
+                    **numbered,
+                )
             await self._do(f"finalized {named}", "worker", "finalize", **held)
         elif result is not None:
             await self._do(f"handed in the result of {named}", "worker", "submit", **held, result=result)
@@ -134,16 +154,17 @@ class Walk:
         packet = await self._do("reviewed the order", "reviewer", "review", order_id=order_id)
         if packet["findings"]:
             self._halt("reviewed the order", f"findings: {short(packet['findings'])}")
+        shown = {"order_id": order_id, "digest": packet["digest"]}
         for n in range(self.life.entry.type.quorum):
-            answer = await self._do("approved the order with the digest shown", f"reviewer-{n}", "approve", order_id=order_id, digest=packet["digest"])
-        if answer["order"]["state"] != "completed":
-            self._halt("approved the order", f"it is {answer['order']['state']}")
+            await self._do("approved the order with the digest shown", f"reviewer-{n}", "approve", **shown)
 
     async def _settled(self, order_id: str) -> dict[str, Any]:
         """The order when its effects have ended."""
         for _ in range(20):
             tick = self.app.desk.store.tick
-            pending = await self.app.desk.store.read(lambda tx: [one for one in tx.effects(order_id) if one.state == "pending"])
+            pending = await self.app.desk.store.read(
+                lambda tx: [one for one in tx.effects(order_id) if one.state == "pending"]
+            )
             if not pending:
                 break
             if any(one.error for one in pending):
@@ -151,7 +172,10 @@ class Walk:
             await self.app.desk.store.wait(tick, 1.0)
         seen = await self._do("looked at the order", "reviewer", "get_order", order_id=order_id)
         if seen["order"]["state"] != "completed":
-            self._halt("waited for the order to be completed", f"it is {seen['order']['state']}; findings: {short(seen['findings'])}")
+            self._halt(
+                "waited for the order to be completed",
+                f"it is {seen['order']['state']}; findings: {short(seen['findings'])}",
+            )
         return seen
 
     async def _do(self, did: str, who: str, tool: str, **arguments: Any) -> dict[str, Any]:
@@ -161,7 +185,7 @@ class Walk:
             code = "apply_raises" if error.code == "apply_failed" else raised_code(error) or "example_refused"
             self._halt(did, told(error), code)
 
-    def _halt(self, did: str, saw: str, code: str = "example_refused") -> Any:
+    def _halt(self, did: str, saw: str, code: str = "example_refused") -> NoReturn:
         self.life.book.problem(code, did, saw)
         raise Halted
 
@@ -178,7 +202,9 @@ def told(error: WorkError) -> str:
     if isinstance(cause, HookRaised):
         return f"{error.message}: {said(cause.cause)}"
     findings = (error.details or {}).get("findings")
-    return f"{error.code}: {error.message}" + (f": {short([f.as_dict() if hasattr(f, 'as_dict') else f for f in findings])}" if findings else "")
+    return f"{error.code}: {error.message}" + (
+        f": {short([f.as_dict() if hasattr(f, 'as_dict') else f for f in findings])}" if findings else ""
+    )
 
 
 def polite(error: WorkError) -> bool:

@@ -19,7 +19,7 @@ ADVICE: Mapping[str, str] = {
     "diff_lies": "Make the diff of what was there before and what is there after: Diff.between(before, after).",
     "diff_not_json": "Put only texts, finite numbers, booleans, None, lists and dicts with text keys into a diff.",
     "example_refused": "Mend the example, or the check that refuses it.",
-    "keeps_partial_effect": "Make the change in one transaction, or so that the next attempt finishes what is half done.",
+    "keeps_partial_effect": "Make the change in one transaction, or let the next attempt finish what is half done.",
     "mutates_input": "Work on a copy: what a hook gets stays as it is.",
     "not_once": "Store ctx.idempotency_key with the effect; when it is there, change nothing and return its diff.",
     "parts_order": "Build the result by part key and seq; parts may arrive in any order, and twice.",

@@ -21,7 +21,9 @@ from workdocket.testing.watching import Own, reaching_out
 ORDERS_OF_PARTS, DRAWN_PARTS = 6, 30
 
 
-def made(validator: Validator, examples: Sequence[Any], book: Book, what: str, drawn: int = values.DRAWN) -> values.Values:
+def made(
+    validator: Validator, examples: Sequence[Any], book: Book, what: str, drawn: int = values.DRAWN
+) -> values.Values:
     """Values for a schema; one that its own validator chokes on is a problem."""
     found = values.values(validator, examples, drawn=drawn)
     for value, error in found.choked:
@@ -34,12 +36,20 @@ def check_plans(entry: TypeEntry, examples: Sequence[Example], life: Life, own: 
     answers = asyncio.run(life.answers([*payloads.valid, *payloads.invalid]))
     for payload, error in zip(payloads.valid, answers, strict=False):
         if error is not None and error.code == "invalid_plan" and not polite(error):
-            book.problem("plan_fails", f"planned the valid payload {short(payload)}", told(error), place_of(entry, "plan"))
+            book.problem(
+                "plan_fails", f"planned the valid payload {short(payload)}", told(error), place_of(entry, "plan")
+            )
         elif error is not None and raised_code(error):
-            book.problem("plan_raises", f"planned the valid payload {short(payload)}", told(error), place_of(entry, "plan"))
+            book.problem(
+                "plan_raises", f"planned the valid payload {short(payload)}", told(error), place_of(entry, "plan")
+            )
     for payload, error in zip(payloads.invalid, answers[len(payloads.valid) :], strict=True):
         if error is None or error.code == "internal":
-            book.problem("schema_raises", f"filed the invalid payload {short(payload)}", "no refusal" if error is None else told(error))
+            book.problem(
+                "schema_raises",
+                f"filed the invalid payload {short(payload)}",
+                "no refusal" if error is None else told(error),
+            )
     plans = [_planned(entry, payload, own, book) for payload in payloads.valid]
     _asked_elsewhere(entry, payloads.valid, plans, book)
 
@@ -79,7 +89,9 @@ def _asked_elsewhere(entry: TypeEntry, payloads: Sequence[Any], plans: Sequence[
     for payload, plan, other in zip(payloads, plans, found["plans"], strict=True):
         if not same(plan, other):
             did = f"planned {short(payload, 120)} again in another process, with another clock, folder and environment"
-            book.problem("plan_varies", did, f"{short(_plain(plan), 150)}, there {short(other, 150)}", place_of(entry, "plan"))
+            book.problem(
+                "plan_varies", did, f"{short(_plain(plan), 150)}, there {short(other, 150)}", place_of(entry, "plan")
+            )
 
 
 # results and parts
@@ -125,7 +137,9 @@ def _checked(entry: TypeEntry, hook: str, book: Book, *arguments: Any) -> None:
         book.problem("check_raises", did, said(error), place)
         return
     if first != second:
-        book.problem("check_varies", f"{did}, twice", f"{short(_plain(first), 120)}, then {short(_plain(second), 120)}", place)
+        book.problem(
+            "check_varies", f"{did}, twice", f"{short(_plain(first), 120)}, then {short(_plain(second), 120)}", place
+        )
 
 
 def check_parts(entry: TypeEntry, examples: Sequence[Example], orders: Sequence[WorkOrder], book: Book) -> None:
@@ -147,7 +161,10 @@ def _assembled(entry: TypeEntry, item: WorkItem, parts: Sequence[tuple[str, int 
     latest: dict[str, Any] = {}
     for key, seq, payload in parts:
         latest[key] = payload if seq is None else [*latest.get(key, []), payload]
-    orders = [dict(pairs) for pairs in islice(permutations(latest.items()), 0, None, max(1, _many(len(latest)) // ORDERS_OF_PARTS))]
+    orders = [
+        dict(pairs)
+        for pairs in islice(permutations(latest.items()), 0, None, max(1, _many(len(latest)) // ORDERS_OF_PARTS))
+    ]
     place = place_of(entry, "assemble")
     for one in orders[:ORDERS_OF_PARTS] if latest else []:
         with book.raising("check_raises", f"assembled the parts {', '.join(one)}"):
@@ -170,4 +187,9 @@ async def check_arrival(life: Life, world: Any, order: WorkOrder, book: Book) ->
     for one, again in zip(order.items, other.items if other else (), strict=False):
         if not same(one.result, again.result):
             saw = f"{short(one.result, 150)}, then {short(again.result, 150)}"
-            book.problem("parts_order", f"sent the parts of {one.id} last to first, and every one twice", saw, place_of(life.entry, "assemble"))
+            book.problem(
+                "parts_order",
+                f"sent the parts of {one.id} last to first, and every one twice",
+                saw,
+                place_of(life.entry, "assemble"),
+            )

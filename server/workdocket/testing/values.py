@@ -10,6 +10,7 @@ import copy
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 DRAWN = 80
 DEEP = 4
+OTHERS: Sequence[Any] = (None, "", 0, [], {}, [[]], [{"": None}])
 LETTERS = {"codec": "utf-8", "exclude_categories": ["Cs"]}
 FORMATS = {
     "date": "2024-02-29",
@@ -79,7 +81,7 @@ def _spoilt(value: Any) -> Iterator[Any]:
     """``value`` with each of its properties gone, or of another kind."""
     for key in value if isinstance(value, dict) else ():
         yield {name: one for name, one in value.items() if name != key}
-        for other in (None, "", 0, [], {}, [[]], [{"": None}]):
+        for other in OTHERS:
             yield {**value, key: other}
 
 
@@ -127,10 +129,8 @@ def _drawn(schema: Mapping[str, Any], examples: Sequence[Any], count: int) -> li
     def draw(value: Any) -> None:
         found.append(value)
 
-    try:
+    with suppress(HypothesisException):  # no value fits, or too few to go on: what was found is what there is
         draw()
-    except HypothesisException:  # no value fits, or too few to go on: what was found is what there is
-        pass
     return found
 
 
@@ -324,7 +324,11 @@ def _anything() -> Strategy:
     from hypothesis import strategies as st
 
     scalars = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(st.characters(**LETTERS), max_size=8)  # type: ignore[arg-type]
-    return st.recursive(scalars, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner, max_size=2), max_leaves=4)
+    return st.recursive(
+        scalars,
+        lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner, max_size=2),
+        max_leaves=4,
+    )
 
 
 def _mapping(schema: Any) -> Mapping[str, Any]:

@@ -27,7 +27,7 @@ class Own:
 
     @classmethod
     def of(cls, file: str) -> Own:
-        path = Path(os.path.abspath(file))  # noqa: PTH100 - as code objects name it, without following links
+        path = Path(os.path.abspath(file))
         return cls(str(path) if path.parent.name in ("site-packages", "dist-packages") else f"{path.parent}{os.sep}")
 
     def has(self, frame: FrameType) -> bool:
@@ -59,7 +59,7 @@ def lines_seen(own: Own) -> Iterator[list[Line]]:
     """Every line of the type's own code in the order of its first run."""
     found: dict[Line, None] = {}
     seen: list[Line] = []
-    with at_lines(own, lambda line: found.setdefault(line)):
+    with at_lines(own, lambda line: found.update({line: None})):
         yield seen
     seen += found
 
@@ -158,4 +158,4 @@ def _shared_random(owner: Any) -> bool:
     """Whether it is the generator that everybody shares; one that was seeded by the type is no chance."""
     import random
 
-    return owner is random._inst  # type: ignore[attr-defined]
+    return owner is getattr(random, "_inst", None)

@@ -67,7 +67,11 @@ def on_a_shelf(**more: Any) -> Callable[[Path], Example]:
     """The example that most of them share."""
 
     def example(folder: Path) -> Example:
-        usual: dict[str, Any] = {"result": {"note": "It is green."}, "observe": lambda: stock(folder), "again": "another"}
+        usual: dict[str, Any] = {
+            "result": {"note": "It is green."},
+            "observe": lambda: stock(folder),
+            "again": "another",
+        }
         return Example({"shelf": str(folder), "topics": ["tea"]}, **{**usual, **more})
 
     return example

@@ -10,7 +10,7 @@ class ChanceInPlan(Shelf):
     name = "faulty.chance_in_plan"
 
     def plan(self, order: WorkOrder) -> list[ItemSpec]:
-        spared = random.random() < 0.01  # noqa: S311
+        spared = random.random() < 0.01
         return [ItemSpec({"topics": order.payload["topics"], "spared": spared})]
 
 
