@@ -232,12 +232,13 @@ class Impossible:
         return ""
 
     def _choices(self, whole: Sequence[Mapping[str, Any]], at: str, deep: int) -> str:
+        kinds = [{"type": one["type"]} for one in whole if "type" in one]
         for one in whole:
             if one.get("enum") == []:
                 return f"there is nothing to choose from at {at or '/'}"
             for keyword in ("anyOf", "oneOf"):
                 branches = one.get(keyword)
-                if branches and all(self.why(branch, at, deep + 1) for branch in branches):
+                if branches and all(self.why({"allOf": [branch, *kinds]}, at, deep + 1) for branch in branches):
                     return f"no branch of {keyword} can be fitted at {at or '/'}"
             if one.get("not") in (True, {}):
                 return f"not anything at {at or '/'}"

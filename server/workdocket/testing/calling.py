@@ -26,6 +26,9 @@ class Attempt:
     approved_by: Actor = REVIEWER
     proposed: dict[str, str] = field(default_factory=dict)
 
+    def __deepcopy__(self, memo: Any) -> Attempt:
+        return self
+
     async def propose(self, type: str, payload: Mapping[str, Any], **more: Any) -> str:
         request = checksum([type, payload, more.get("priority", 0), more.get("dedupe_key")])
         return self.proposed.setdefault(request, f"WO-{1000 + len(self.proposed)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import threading
@@ -132,12 +133,15 @@ def reaching_out(own: Own) -> Iterator[Reached]:
         elif event == "call" and frame.f_code is environment:
             reached.add("the environment", frame.f_back, own)
 
-    before = sys.getprofile()
+    before, collecting = sys.getprofile(), gc.isenabled()
+    gc.disable()  # whoever listens to the collector may ask for the time in the middle of anything
     sys.setprofile(profile)
     try:
         yield reached
     finally:
         sys.setprofile(before)
+        if collecting:
+            gc.enable()
 
 
 def _named(function: Any) -> str:

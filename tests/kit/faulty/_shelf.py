@@ -15,6 +15,8 @@ from workdocket.testing import Example
 class Shelf(OrderType):
     """Correct as it is: each order puts its notes into one file, named after the key."""
 
+    title = "Put notes on a shelf"
+    instructions = "Write a note about every topic."
     payload = {
         "type": "object",
         "required": ["shelf", "topics"],

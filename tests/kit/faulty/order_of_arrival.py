@@ -11,6 +11,7 @@ PARTS = {"taste": {"text": "Bitter."}, "smell": {"text": "Of hay."}, "colour": {
 
 class OrderOfArrival(Shelf):
     name = "faulty.order_of_arrival"
+    instructions = "Send taste, smell and colour."
     parts = {key: PartSpec({"type": "object", "required": ["text"]}) for key in PARTS}
 
     def assemble(self, item: WorkItem, parts: Mapping[str, Any]) -> dict[str, Any]:
