@@ -18,6 +18,7 @@ from tests.order_types.examples import EXAMPLES
 from workdocket import ApplyContext, Diff, Finding, ItemSpec, WorkItem, WorkOrder
 from workdocket.registry import load
 from workdocket.testing import Example, OrderTypeProblems, check_order_type
+from workdocket.testing.problems import ADVICE
 
 BUILT_IN = [entry for entry in load([]) if entry.name in EXAMPLES]
 
@@ -62,6 +63,12 @@ def test_every_problem_is_told_with_what_was_done_what_came_out_what_to_do_and_w
         assert str(problem) in text
     [once] = [problem for problem in found.problems if problem.code == "not_once"]
     assert once.place.startswith(str(Path(__file__).parent / "faulty" / "appends_every_time.py"))
+
+
+def test_every_code_is_in_the_page_on_testing() -> None:
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "test-an-order-type.md"
+
+    assert [code for code in ADVICE if f"`{code}`" not in page.read_text()] == []
 
 
 def test_problems_that_are_meant_are_left_out() -> None:

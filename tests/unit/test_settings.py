@@ -37,6 +37,7 @@ DEFAULTS = {
     "first_claim_seconds": 60, "max_leases_per_agent": None, "max_leases_per_type": None,
     "max_leases_per_key": None, "longest_wait_seconds": 86400, "max_attempts": 3,
     "backoff_seconds": 60, "backoff_jitter_seconds": 20, "backoff_cap_seconds": 3600, "apply_attempts": 3,
+    "hook_timeout_seconds": 60,
     "effect_claim_seconds": 30, "sweep_every_seconds": 5, "max_parts_per_item": 100, "max_payload_bytes": 1048576,
     "require_idempotency_keys": False, "idempotency_ttl_days": 7, "dead_letter_after_hours": 48,
     "stale_after_hours": 24, "retain_events_days": None, "host": "127.0.0.1", "port": 8787, "allowed_origins": (),
