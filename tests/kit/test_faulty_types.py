@@ -25,6 +25,7 @@ def type_in(module: ModuleType) -> type[OrderType]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.scenario("kit-catches")
 @pytest.mark.parametrize("module", FAULTY, ids=lambda module: module.__name__.rpartition(".")[2])
 def test_a_faulty_type_is_caught_for_its_fault(module: ModuleType) -> None:

@@ -20,10 +20,10 @@ from workdocket.registry import load
 from workdocket.testing import Example, OrderTypeProblems, check_order_type
 from workdocket.testing.problems import ADVICE
 
+pytestmark = pytest.mark.slow
 BUILT_IN = [entry for entry in load([]) if entry.name in EXAMPLES]
 
 
-@pytest.mark.slow
 @pytest.mark.scenario("kit-passes-built-in")
 @pytest.mark.parametrize("entry", BUILT_IN, ids=lambda entry: entry.name)
 def test_a_built_in_type_passes(entry: Any) -> None:

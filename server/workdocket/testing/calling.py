@@ -6,11 +6,11 @@ import asyncio
 import copy
 import inspect
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from workdocket.domain.errors import Finding
-from workdocket.domain.model import SYSTEM, Actor, WorkItem, WorkOrder, canonical, checksum
+from workdocket.domain.model import SYSTEM, Actor, WorkOrder, canonical, checksum
 from workdocket.registry import TypeEntry
 from workdocket.testing.problems import Book, short
 
@@ -108,25 +108,6 @@ def findings_of(answer: Any) -> list[Finding]:
 def draft(entry: TypeEntry, payload: Any) -> WorkOrder:
     """An order as plan gets it: no id, no items."""
     return WorkOrder("", 0, "draft", entry.name, entry.version, payload, 0, SYSTEM, 0, 0)
-
-
-def packed(order: WorkOrder) -> dict[str, Any]:
-    """An order for another process: what hooks may ask of it."""
-    items = [{name: getattr(item, name) for name in ITEM} for item in order.items]
-    return {**{name: getattr(order, name) for name in ORDER}, "items": items}
-
-
-def unpacked(entry: TypeEntry, given: Mapping[str, Any]) -> WorkOrder:
-    order = replace(draft(entry, given["payload"]), **{name: given[name] for name in ORDER})
-    items = [
-        WorkItem(order_id=order.id, type=entry.name, priority=0, created_at=0, changed_at=0, **one)
-        for one in given["items"]
-    ]
-    return replace(order, items=tuple(items))
-
-
-ORDER = ("id", "number", "uid", "payload", "meta", "priority", "created_at", "changed_at")
-ITEM = ("id", "number", "input", "key", "max_attempts", "result")
 
 
 def same(one: Any, other: Any) -> bool:

@@ -204,10 +204,15 @@ class Changing:
 
     def _surroundings(self) -> None:
         self.world.fresh()
+        shown_here = called(self.entry, "preview", self._copy())
         with moved() as folder:
+            shown_there = called(self.entry, "preview", self._copy())
             outcome = self._attempt(KEY, 1)
             left = sorted(path.name for path in folder.iterdir())
         did = "applied in another working folder, with another home and environment"
+        if not same(shown_here, shown_there):
+            saw = f"{short(shown(shown_there), 150)} instead of {short(shown(shown_here), 150)}"
+            self._problem("surroundings", f"previewed, and {did}", saw, "preview")
         if left:
             self._problem("surroundings", did, f"it left {', '.join(left)} there")
         elif isinstance(outcome, Exception):

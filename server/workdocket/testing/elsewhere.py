@@ -1,4 +1,4 @@
-"""Hooks asked again in a fresh process where all is different that must make no difference.
+"""Plans made again in a fresh process, where all is different that must make no difference.
 
 Another clock, time zone, working folder, home, environment, and order of sets. The clock is moved before the type is
 imported, so that ``from datetime import datetime`` gets the moved one. Run as a module, it reads what to do from stdin.
@@ -14,12 +14,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from inspect import getsourcefile
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # nothing of the product is imported before the clock is moved
-    from workdocket.domain.model import WorkOrder
     from workdocket.registry import TypeEntry
 
 AHEAD = 400 * 86_400 + 7 * 3_600 + 13 * 60
@@ -32,29 +30,18 @@ class NotAsked(Exception):
     """The other process could not answer; why not."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What to ask: plans of payloads, and for each order the preview, and the required parts of its items."""
-
-    payloads: Sequence[Any] = ()
-    orders: Sequence[WorkOrder] = ()
-
-
 def kept_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith(KEPT)}
 
 
-def ask(entry: TypeEntry, asked: Asked) -> dict[str, Any]:
-    """``plans``, ``previews`` and ``required``, each answer as JSON or the text of what was raised."""
-    from workdocket.testing.calling import packed
-
+def plans(entry: TypeEntry, payloads: Sequence[Any]) -> list[Any]:
+    """The plan of each payload as JSON, or the text of what was raised. Raises ``NotAsked``."""
     cls = type(entry.type)
     request = {
         "module": cls.__module__,
         "file": getsourcefile(cls),
         "class": cls.__qualname__,
-        "payloads": list(asked.payloads),
-        "orders": [packed(order) for order in asked.orders],
+        "payloads": list(payloads),
     }
     with tempfile.TemporaryDirectory() as folder:
         paths = os.pathsep.join(dict.fromkeys(os.path.abspath(path) for path in sys.path))
@@ -72,7 +59,7 @@ def ask(entry: TypeEntry, asked: Asked) -> dict[str, Any]:
         )  # fmt: skip
     if done.returncode:
         raise NotAsked((done.stderr.strip().splitlines() or ["it ended without a word"])[-1])
-    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    answer: list[Any] = json.loads(done.stdout.splitlines()[-1])
     return answer
 
 
@@ -123,23 +110,18 @@ def move_clock() -> None:
         setattr(datetime, name, moved)
 
 
-def answers(request: dict[str, Any]) -> dict[str, Any]:
-    from workdocket.testing.calling import called, draft, shown, unpacked
+def answers(request: dict[str, Any]) -> list[Any]:
+    from workdocket.testing.calling import called, draft, shown
 
     entry = _loaded(request)
 
-    def answer(hook: str, *arguments: Any) -> Any:
+    def plan(payload: Any) -> Any:
         try:
-            return shown(called(entry, hook, *arguments))
+            return shown(called(entry, "plan", draft(entry, payload)))
         except Exception as error:
             return f"{type(error).__name__}: {error}"
 
-    orders = [unpacked(entry, one) for one in request["orders"]]
-    return {
-        "plans": [answer("plan", draft(entry, payload)) for payload in request["payloads"]],
-        "previews": [answer("preview", order) for order in orders],
-        "required": [answer("required_parts", item) for order in orders for item in order.items],
-    }
+    return [plan(payload) for payload in request["payloads"]]
 
 
 def _loaded(request: dict[str, Any]) -> TypeEntry:

@@ -84,7 +84,11 @@ class World:
 
     def seen(self) -> Any:
         """What the example observes, as JSON; nothing where it does not look."""
-        return None if self.example.observe is None else json.loads(canonical(self.example.observe()))
+        found = None if self.example.observe is None else self.example.observe()
+        try:
+            return json.loads(canonical(found))
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"observe returned something that is not JSON: {error}") from error
 
 
 def results_given(examples: Sequence[Example]) -> list[Any]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice, permutations
+from math import factorial
 from typing import Any
 
 from workdocket.domain.errors import Refused
@@ -12,7 +14,7 @@ from workdocket.domain.model import SYSTEM, Part, WorkItem, WorkOrder, checksum
 from workdocket.registry import TypeEntry
 from workdocket.schema import Validator
 from workdocket.testing import elsewhere, values
-from workdocket.testing.calling import called, draft, findings_of, place_of, same, tried
+from workdocket.testing.calling import called, draft, findings_of, place_of, same, shown, tried
 from workdocket.testing.example import Example, results_given
 from workdocket.testing.life import Life, polite, raised_code, told
 from workdocket.testing.problems import Book, said, short
@@ -62,7 +64,7 @@ def _planned(entry: TypeEntry, payload: Any, own: Own, book: Book) -> Any:
     for what, where in reached.places.values():
         book.problem("plan_reaches_out", f"planned {short(payload, 120)}", f"plan asked {what}", where)
     if not same(first, second):
-        saw = f"{short(_plain(first), 150)}, then {short(_plain(second), 150)}"
+        saw = f"{short(shown(first), 150)}, then {short(shown(second), 150)}"
         book.problem("plan_varies", f"planned {short(payload, 120)} twice", saw, place_of(entry, "plan"))
     return first
 
@@ -74,23 +76,17 @@ def _answer(entry: TypeEntry, hook: str, book: Book, *arguments: Any) -> Any:
         return f"{type(error).__name__}: {error}"
 
 
-def _plain(value: Any) -> Any:
-    from workdocket.testing.calling import shown
-
-    return shown(value)
-
-
 def _asked_elsewhere(entry: TypeEntry, payloads: Sequence[Any], plans: Sequence[Any], book: Book) -> None:
     try:
-        found = elsewhere.ask(entry, elsewhere.Asked(payloads))
+        found = elsewhere.plans(entry, payloads)
     except elsewhere.NotAsked as error:
         book.note(f"plans were not made again in another process: {error}")
         return
-    for payload, plan, other in zip(payloads, plans, found["plans"], strict=True):
+    for payload, plan, other in zip(payloads, plans, found, strict=True):
         if not same(plan, other):
             did = f"planned {short(payload, 120)} again in another process, with another clock, folder and environment"
             book.problem(
-                "plan_varies", did, f"{short(_plain(plan), 150)}, there {short(other, 150)}", place_of(entry, "plan")
+                "plan_varies", did, f"{short(shown(plan), 150)}, there {short(other, 150)}", place_of(entry, "plan")
             )
 
 
@@ -109,8 +105,6 @@ def check_results(entry: TypeEntry, examples: Sequence[Example], orders: Sequenc
 
 
 def _check_order(entry: TypeEntry, order: WorkOrder, item: WorkItem, results: Sequence[Any], book: Book) -> None:
-    from dataclasses import replace
-
     for result in results[:10]:
         if not _quiet(entry, item, result):
             continue
@@ -138,7 +132,7 @@ def _checked(entry: TypeEntry, hook: str, book: Book, *arguments: Any) -> None:
         return
     if first != second:
         book.problem(
-            "check_varies", f"{did}, twice", f"{short(_plain(first), 120)}, then {short(_plain(second), 120)}", place
+            "check_varies", f"{did}, twice", f"{short(shown(first), 120)}, then {short(shown(second), 120)}", place
         )
 
 
@@ -176,8 +170,6 @@ def _assembled(entry: TypeEntry, item: WorkItem, parts: Sequence[tuple[str, int 
 
 
 def _many(count: int) -> int:
-    from math import factorial
-
     return factorial(min(count, 7))
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Strategy = SearchStrategy[Any]
 
-DRAWN = 80
+DRAWN = 60
 DEEP = 4
 OTHERS: Sequence[Any] = (None, "", 0, [], {}, [[]], [{"": None}])
 LETTERS = {"codec": "utf-8", "exclude_categories": ["Cs"]}

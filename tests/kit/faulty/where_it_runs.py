@@ -1,9 +1,9 @@
-"""It writes to a folder that an environment variable names, else to the working folder."""
+"""It signs the notes with the folder that the server happens to run in."""
 
-import os
+from dataclasses import replace
 from pathlib import Path
 
-from tests.kit.faulty._shelf import Shelf, _notes, _write, on_a_shelf
+from tests.kit.faulty._shelf import Shelf, on_a_shelf
 from workdocket import ApplyContext, Diff, WorkOrder
 
 
@@ -11,10 +11,8 @@ class WhereItRuns(Shelf):
     name = "faulty.where_it_runs"
 
     def apply(self, order: WorkOrder, ctx: ApplyContext) -> Diff:
-        diff = super().apply(order, ctx)
-        if "HOME" in os.environ:
-            _write(Path(os.environ["HOME"], ".last_note"), _notes(order))
-        return diff
+        signed = [replace(item, result={**item.result, "desk": Path.cwd().name}) for item in order.items]
+        return super().apply(replace(order, items=tuple(signed)), ctx)
 
 
 EXPECTED = "surroundings"
