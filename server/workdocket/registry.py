@@ -98,15 +98,20 @@ class Registry:
 
 def load(specs: Sequence[str], *, entry_points: bool = True) -> Registry:
     """The types that installed packages announce and ``specs`` name: ``pkg.mod``, ``pkg.mod:Class``, files, folders."""
+    entries, faults = look(specs, entry_points=entry_points)
+    if faults:
+        raise BrokenType(*faults)
+    return Registry(entries)
+
+
+def look(specs: Sequence[str], *, entry_points: bool = True) -> tuple[list[TypeEntry], list[str]]:
+    """As ``load``: the types that are sound, and the faults of the others."""
     faults: list[str] = []
     announced = metadata.entry_points(group=GROUP) if entry_points else ()
     sources = [partial(_announced, point) for point in announced] + [s for spec in specs for s in _sources(spec)]
     found = {_identity(cls): cls for types in _gather(sources, faults) for cls in types}
     entries = _gather([partial(entry_of, cls) for cls in found.values() if not _is_helper(cls)], faults)
-    faults += _duplicates(entries)
-    if faults:
-        raise BrokenType(*faults)
-    return Registry(entries)
+    return entries, faults + _duplicates(entries)
 
 
 def entry_of(cls: type[OrderType]) -> TypeEntry:

@@ -118,6 +118,10 @@ class Settings(BaseModel):
     backoff_jitter_seconds: PositiveOrZero = Field(20, description="Most that chance adds to a pause, if there is one.")
     backoff_cap_seconds: Positive = Field(3600, description="Longest pause between attempts.")
 
+    hook_timeout_seconds: Annotated[Positive | None, BeforeValidator(_none)] = Field(
+        60,
+        description="How long a hook of an order type may take, but for apply and its neighbours; none: no limit.",
+    )
     apply_attempts: Count = Field(3, description="How often applying an approved order is tried.")
     effect_claim_seconds: Positive = Field(30, description="How long one process may work on an effect unheard.")
     sweep_every_seconds: Positive = Field(5, description="How often expired leases and overdue effects are looked for.")

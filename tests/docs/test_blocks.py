@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
+from tests.order_types.examples import rows
 from tests.support import pages
 from tests.support.harness import House, held, house
+from workdocket.registry import load
+from workdocket.testing import Example, check_order_type
 
 DOCS = pages.REPOSITORY / "docs"
 RUNNABLE = ("sh", "python", "toml")
@@ -125,6 +128,28 @@ async def test_the_example_with_parts_finds_its_own_key_after_a_crash(tmp_path: 
 
     assert notes.read_text() == before
     assert (diff.before, diff.after) == ("", before)
+
+
+@pytest.mark.slow
+def test_the_examples_pass_the_kit(tmp_path: Path) -> None:
+    entries = {entry.name: entry.type for entry in load(saved(tmp_path), entry_points=False)}
+    kinds = [{"kind": "Fixed", "title": "Tea is hot again"}, {"kind": "Added", "title": "Biscuits"}]
+
+    def notes(folder: Path) -> Example:
+        file = folder / "NOTES.md"
+        file.write_text("## 1.1.0\n\nOlder.\n")
+        parts = {"summary": SUMMARY, "entry": kinds, "thanks": {"names": ["Ada"]}}
+        return Example({"version": "1.2.0", "file": str(file)}, parts={1: parts}, observe=file.read_text)
+
+    def catalog(folder: Path) -> Example:
+        database = folder / "shop.db"
+        payload = {**CATALOG, "database": str(database), "notes_file": str(folder / "NOTES.md")}
+        corrected = {"texts": {"de/tea": "Tee"}}
+        results = {"de": {"texts": GERMAN}, "fr": {"texts": FRENCH}, "proofread": corrected}
+        return Example(payload, results, observe=lambda: rows(database, "text"))
+
+    check_order_type(entries["release.notes"], [notes])
+    check_order_type(entries["catalog.translate"], [catalog], also=[entries["release.notes"]])
 
 
 CATALOG = {"texts": {"hello": "Hello {name}", "tea": "Tea"}, "languages": ["de", "fr"]}

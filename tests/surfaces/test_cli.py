@@ -519,3 +519,47 @@ def message(folder: Path) -> Path:
     file = folder / "message.json"
     file.write_text('{"message": "hi"}')
     return file
+
+
+# order types
+
+
+BROKEN = """
+from workdocket import OrderType
+
+class {name}(OrderType):
+    name = "broken.{name}"
+    payload = {{"type": "objekt"}}
+"""
+
+
+@pytest.mark.scenario("types-checked", "exit-codes")
+def test_types_check_tells_all_broken_types_with_file_and_line_and_exits_1(cli: Cli, folder: Path) -> None:
+    for name in ("one", "two"):
+        (folder / f"{name}.py").write_text(BROKEN.format(name=name))
+
+    told = cli("types", "check", "one.py", "two.py")
+    as_json = json.loads(cli("types", "check", ".", "--json").stdout)
+
+    assert told.exit_code == 1
+    for name in ("one", "two"):
+        assert f"{folder / name}.py:4: error: {name}: apply is missing." in told.stdout
+    assert (as_json["types"], as_json["errors"]) == ([], 4)
+    assert {remark["line"] for remark in as_json["remarks"]} == {4}
+
+
+@pytest.mark.scenario("types-checked")
+def test_types_check_without_a_path_looks_at_what_a_server_here_loads(cli: Cli) -> None:
+    told = cli("types", "check")
+
+    assert told.exit_code == 0, told.output
+    assert "0 errors" in told.stdout
+    assert "note: test.ledger has no title." in told.stdout
+
+
+def test_a_type_is_shown_by_its_name_alone_and_after_show(cli: Cli) -> None:
+    alone, after_show, all_of_them = cli("types", "test.echo"), cli("types", "show", "test.echo"), cli("types")
+
+    assert (alone.exit_code, after_show.exit_code, all_of_them.exit_code) == (0, 0, 0)
+    assert alone.stdout == after_show.stdout != all_of_them.stdout
+    assert cli("types", "--json", "test.echo").stdout == cli("types", "test.echo", "--json").stdout

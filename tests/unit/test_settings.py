@@ -39,6 +39,7 @@ DEFAULTS = {
     "max_attempts": 3, "stop_after_identical": 2,
     "backoff_seconds": 60, "expiry_backoff_seconds": 0, "apply_backoff_seconds": None,
     "backoff_jitter_seconds": 20, "backoff_cap_seconds": 3600, "apply_attempts": 3,
+    "hook_timeout_seconds": 60,
     "effect_claim_seconds": 30, "sweep_every_seconds": 5, "max_parts_per_item": 100,
     "max_payload_bytes": 1048576, "require_idempotency_keys": False, "idempotency_ttl_days": 7,
     "dead_letter_after_hours": 48, "stale_after_hours": 24, "retain_events_days": None,

@@ -82,6 +82,11 @@ class Desk:
         """Answers from before that time are forgotten, swept or not."""
         return self.clock.now() - round(self.settings.idempotency_ttl_days * DAY_MS)
 
+    @property
+    def hook_seconds(self) -> float | None:
+        """How long a hook without effects may take."""
+        return self.settings.hook_timeout_seconds
+
     async def write(self, call: Call, body: Body) -> Answer:
         """The answer of ``body``, run in a transaction once per idempotency key.
 

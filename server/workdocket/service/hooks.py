@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 import inspect
 import json
 import logging
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from threading import Thread
 from typing import Any, cast
 
 import anyio.to_thread
@@ -22,9 +26,8 @@ from workdocket.registry import LONGEST_SKILL, TypeEntry, skill_names
 
 log = logging.getLogger("workdocket.hooks")
 
-PURE = frozenset({"plan", "required_parts", "assemble"})
-"""Hooks that are called on the loop; the other plain functions get a thread, since they may wait."""
-
+EFFECTS = frozenset({"before_apply", "apply", "after_apply"})
+"""Hooks that nothing cuts short."""
 
 LONGEST_CAUSE = 2_000
 
@@ -41,10 +44,12 @@ async def _call(entry: TypeEntry, hook: str, *arguments: Any) -> Any:
     """The hook's answer; ``Refused`` passes, anything else it raises becomes ``HookRaised``."""
     function: Callable[..., Any] = getattr(entry.type, hook)
     try:
-        if hook in PURE or inspect.iscoroutinefunction(function):
+        if inspect.iscoroutinefunction(function) or not entry.has(hook):
             answer = function(*arguments)
-        else:
+        elif hook in EFFECTS:
             answer = await anyio.to_thread.run_sync(partial(function, *arguments), abandon_on_cancel=True)
+        else:
+            answer = await _on_a_thread(partial(function, *arguments))
         return await answer if inspect.isawaitable(answer) else answer
     except Refused:
         raise
@@ -53,22 +58,56 @@ async def _call(entry: TypeEntry, hook: str, *arguments: Any) -> Any:
         raise HookRaised(entry, hook, error) from error
 
 
-async def _asked(entry: TypeEntry, hook: str, *arguments: Any) -> Any:
-    """As ``_call``, for hooks whose caller gets ``internal`` when they raise."""
-    try:
-        return await _call(entry, hook, *arguments)
-    except HookRaised as raised:
-        raise WorkError(
-            "internal",
-            f"the order type {entry.name} failed in {hook}",
-            hint="The type's author finds the cause in the log.",
-            hook=hook,
-        ) from raised
+async def _on_a_thread(function: Callable[[], Any]) -> Any:
+    """The answer of a plain function, on a thread that keeps no process alive: it may never end."""
+    loop, context = asyncio.get_running_loop(), contextvars.copy_context()
+    told: asyncio.Future[tuple[Any, BaseException | None]] = loop.create_future()
+
+    def tell(answer: Any, error: BaseException | None) -> None:
+        if not told.done():
+            told.set_result((answer, error))
+
+    def run() -> None:
+        answer, raised = None, None
+        try:
+            answer = context.run(function)
+        except BaseException as error:
+            raised = error
+        with suppress(RuntimeError):  # nobody is there any more
+            loop.call_soon_threadsafe(tell, answer, raised)
+
+    async with anyio.to_thread.current_default_thread_limiter():
+        Thread(target=run, name="workdocket hook", daemon=True).start()
+        answer, error = await told
+    if error is not None:
+        raise error
+    return answer
 
 
-async def plan(entry: TypeEntry, order: WorkOrder) -> list[ItemSpec]:
+async def _asked(entry: TypeEntry, hook: str, within: float | None, *arguments: Any) -> Any:
+    """As ``_call``, for hooks whose caller gets ``internal`` when they raise, or take more than ``within`` seconds."""
+    with anyio.move_on_after(within):
+        try:
+            return await _call(entry, hook, *arguments)
+        except HookRaised as raised:
+            raise WorkError(
+                "internal",
+                f"the order type {entry.name} failed in {hook}",
+                hint="The type's author finds the cause in the log.",
+                hook=hook,
+            ) from raised
+    log.error("%s.%s took more than %g seconds and was left to itself", entry.name, hook, within or 0)
+    raise WorkError(
+        "internal",
+        f"the order type {entry.name} took more than {within:g} seconds in {hook}",
+        hint="Call again; if it stays so, its author has to make the hook quicker, or raise hook_timeout_seconds.",
+        hook=hook,
+    )
+
+
+async def plan(entry: TypeEntry, order: WorkOrder, *, within: float | None) -> list[ItemSpec]:
     try:
-        specs = await _asked(entry, "plan", order)
+        specs = await _asked(entry, "plan", within, order)
     except Refused as refused:
         raise WorkError("invalid_plan", f"{entry.name}: {refused}", findings=refused.findings) from refused
     if not isinstance(specs, list) or not all(isinstance(spec, ItemSpec) for spec in specs):
@@ -115,28 +154,30 @@ def _mistyped(n: int, spec: ItemSpec) -> Iterator[Finding]:
         yield Finding("type", f"/{n}/concurrency_key", "a concurrency key is a text")
 
 
-async def check_result(entry: TypeEntry, item: WorkItem, result: Any) -> list[Finding]:
-    return await _findings(entry, "check_result", item, result)
+async def check_result(entry: TypeEntry, item: WorkItem, result: Any, *, within: float | None) -> list[Finding]:
+    return await _findings(entry, "check_result", within, item, result)
 
 
-async def check_part(entry: TypeEntry, item: WorkItem, part: Part) -> list[Finding]:
-    return await _findings(entry, "check_part", item, part)
+async def check_part(entry: TypeEntry, item: WorkItem, part: Part, *, within: float | None) -> list[Finding]:
+    return await _findings(entry, "check_part", within, item, part)
 
 
-async def check_order(entry: TypeEntry, order: WorkOrder) -> list[Finding]:
-    return await _findings(entry, "check_order", order)
+async def check_order(entry: TypeEntry, order: WorkOrder, *, within: float | None) -> list[Finding]:
+    return await _findings(entry, "check_order", within, order)
 
 
-async def required_parts(entry: TypeEntry, item: WorkItem) -> frozenset[str]:
-    keys = await _asked(entry, "required_parts", item)
+async def required_parts(entry: TypeEntry, item: WorkItem, *, within: float | None) -> frozenset[str]:
+    keys = await _asked(entry, "required_parts", within, item)
     if not isinstance(keys, set | frozenset | list | tuple) or not all(isinstance(key, str) for key in keys):
         raise _wrong(entry, "required_parts", "a set of part keys", keys)
     return frozenset(keys)
 
 
-async def assemble(entry: TypeEntry, item: WorkItem, parts: Mapping[str, Any]) -> dict[str, Any]:
+async def assemble(
+    entry: TypeEntry, item: WorkItem, parts: Mapping[str, Any], *, within: float | None
+) -> dict[str, Any]:
     try:
-        result = await _asked(entry, "assemble", item, parts)
+        result = await _asked(entry, "assemble", within, item, parts)
     except Refused as refused:
         raise WorkError("invalid_result", f"{entry.name}: {refused}", findings=refused.findings) from refused
     if not isinstance(result, dict):
@@ -145,10 +186,12 @@ async def assemble(entry: TypeEntry, item: WorkItem, parts: Mapping[str, Any]) -
     return assembled
 
 
-async def preview(entry: TypeEntry, order: WorkOrder) -> tuple[dict[str, Any] | None, list[Finding]]:
+async def preview(
+    entry: TypeEntry, order: WorkOrder, *, within: float | None
+) -> tuple[dict[str, Any] | None, list[Finding]]:
     """The preview as JSON, and what it refuses."""
     try:
-        diff = await _asked(entry, "preview", order)
+        diff = await _asked(entry, "preview", within, order)
     except Refused as refused:
         return None, list(refused.findings)
     if diff is not None and not isinstance(diff, Diff):
@@ -172,11 +215,11 @@ async def after_apply(entry: TypeEntry, order: WorkOrder, diff: Diff, ctx: Apply
     await _call(entry, "after_apply", order, diff, ctx)
 
 
-async def _findings(entry: TypeEntry, hook: str, *arguments: Any) -> list[Finding]:
+async def _findings(entry: TypeEntry, hook: str, within: float | None, *arguments: Any) -> list[Finding]:
     if not entry.has(hook):
         return []
     try:
-        found = await _asked(entry, hook, *arguments)
+        found = await _asked(entry, hook, within, *arguments)
     except Refused as refused:
         return list(refused.findings)
     if found is None:

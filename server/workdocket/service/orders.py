@@ -94,7 +94,8 @@ class Orders:
             raise WorkError("invalid_request", _first(findings), findings=findings)
 
     async def _plan(self, entry: TypeEntry, draft: WorkOrder) -> list[ItemSpec]:
-        plan = await hooks.plan(entry, replace(draft, payload=json.loads(canonical(draft.payload))))
+        copy = replace(draft, payload=json.loads(canonical(draft.payload)))
+        plan = await hooks.plan(entry, copy, within=self._desk.hook_seconds)
         findings = decide.plan_findings(plan)
         if findings:
             raise WorkError("invalid_plan", f"the plan of {entry.name}: {_first(findings)}", findings=findings)

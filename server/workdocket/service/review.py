@@ -46,14 +46,16 @@ async def packet_of(desk: Desk, order_id: str) -> Packet:
         return Packet(order, workers, decisions, [gone], None, digest_of(order, checksums, None))
     entry = desk.registry.get(order.type)
     findings = await _whole_order(desk, entry, order)
-    preview, refused = await hooks.preview(entry, await _fresh(desk, order_id))
+    preview, refused = await hooks.preview(entry, await _fresh(desk, order_id), within=desk.hook_seconds)
     findings = [*findings, *refused]
     seen = replace(order, type_version=entry.version)
     return Packet(order, workers, decisions, findings, preview, digest_of(seen, checksums, preview))
 
 
 async def _whole_order(desk: Desk, entry: TypeEntry, order: WorkOrder) -> list[Finding]:
-    return await hooks.check_order(entry, await _fresh(desk, order.id)) if entry.has("check_order") else []
+    if not entry.has("check_order"):
+        return []
+    return await hooks.check_order(entry, await _fresh(desk, order.id), within=desk.hook_seconds)
 
 
 async def _fresh(desk: Desk, order_id: str) -> WorkOrder:

@@ -217,7 +217,7 @@ class Worker:
         item = await self._desk.store.read(lambda tx: self._mine(tx, sent, call.actor))
         entry = self._desk.registry.get(item.type)
         findings = await self._check_part(entry, item, sent, key, seq)
-        required = await hooks.required_parts(entry, item)
+        required = await hooks.required_parts(entry, item, within=self._desk.hook_seconds)
 
         def body(tx: WriteTx) -> Answer | WorkError:
             facts = self._desk.facts(tx, sent.item_id, sent.token, call.actor)
@@ -251,8 +251,10 @@ class Worker:
     async def _finalize(self, call: Call, sent: HandIn, mode: str) -> Answer:
         item, parts = await self._desk.store.read(lambda tx: (self._mine(tx, sent, call.actor), tx.parts(sent.item_id)))
         entry = self._desk.registry.get(item.type)
-        picked = complete(entry, item, await hooks.required_parts(entry, item), parts, mode)
-        made = HandIn(sent.item_id, sent.token, await hooks.assemble(entry, item, picked))
+        seconds = self._desk.hook_seconds
+        required = await hooks.required_parts(entry, item, within=seconds)
+        picked = complete(entry, item, required, parts, mode)
+        made = HandIn(sent.item_id, sent.token, await hooks.assemble(entry, item, picked, within=seconds))
         findings = await self._check_result(item, made.value)
 
         def body(tx: WriteTx) -> Answer | WorkError:
@@ -289,7 +291,9 @@ class Worker:
     async def _check_result(self, item: WorkItem, result: Any) -> list[Finding]:
         """Schema first; the type's own check only on what fits it, and on a copy."""
         entry = self._desk.registry.get(item.type)
-        return entry.result.findings(result) or await hooks.check_result(entry, item, copied(result))
+        return entry.result.findings(result) or await hooks.check_result(
+            entry, item, copied(result), within=self._desk.hook_seconds
+        )
 
     async def _check_part(
         self, entry: TypeEntry, item: WorkItem, sent: HandIn, key: str, seq: int | None
@@ -304,7 +308,7 @@ class Worker:
             item.lease.holder if item.lease else Actor("agent", ""), item.fence, self._desk.clock.now(),
             copied(sent.evidence), sent.notes,
         )  # fmt: skip
-        return found or await hooks.check_part(entry, item, part)
+        return found or await hooks.check_part(entry, item, part, within=self._desk.hook_seconds)
 
     def _handed_in(self, tx: WriteTx, change: Change, sent: HandIn) -> Answer | WorkError:
         refusal = written(tx, change)

@@ -100,14 +100,48 @@ def init(folder: Path) -> None:
     click.echo(f"{home} is {'already ' if already else ''}there; the database is made when it is first used.")
 
 
-@main.command()
-@click.argument("name", required=False)
+class OrShow(click.Group):
+    """A group in which a word that is no command is what to show."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        words = [word for word in args if not word.startswith("-")]
+        shown = words and words[0] not in self.commands
+        return super().parse_args(ctx, ["show", *args] if shown else args)
+
+
+@main.group(cls=OrShow, invoke_without_command=True)
+@JSON
+@click.pass_context
+def types(ctx: click.Context, as_json: bool) -> None:
+    """Show the registered order types. `types NAME` is short for `types show NAME`."""
+    session: Session = ctx.obj
+    if ctx.invoked_subcommand is None:
+        session.show("types", ask(session, "order_types", {}), as_json)
+
+
+@types.command("show")
+@click.argument("name")
 @JSON
 @click.pass_obj
-def types(session: Session, /, name: str | None, as_json: bool) -> None:
-    """Show the registered order types, or one of them with its schemas."""
-    answer = ask(session, "order_types", {"name": name} if name else {})
-    session.show("types" if name is None else "type", answer, as_json)
+def types_show(session: Session, /, name: str, as_json: bool) -> None:
+    """Show one order type with its schemas."""
+    session.show("type", ask(session, "order_types", {"name": name}), as_json)
+
+
+@types.command("check")
+@click.argument("sources", metavar="[PATH]...", nargs=-1)
+@JSON
+@click.pass_obj
+def types_check(session: Session, /, sources: tuple[str, ...], as_json: bool) -> None:
+    """Say what is wrong with order types, with file and line; exit code 1 where one is broken.
+
+    PATH is a file, a folder, an import name or module:Class. Without one: all that a server here would load.
+    """
+    from workdocket import lint
+
+    found = lint.check(sources or session.settings.order_types, entry_points=not sources)
+    session.show("checked", found.as_dict(), as_json)
+    sys.exit(1 if found.errors else 0)
 
 
 @main.command()

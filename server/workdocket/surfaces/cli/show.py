@@ -234,8 +234,18 @@ def pruned(answer: Answer) -> None:
     table("", ("what", "past its time", "removed"), rows)
 
 
+def checked(answer: Answer) -> None:
+    """A line each, as compilers write them, so that editors can jump there."""
+    for one in answer["remarks"]:
+        where = one["file"] if one["line"] is None else f"{one['file']}:{one['line']}"
+        out.print(Text(plain(f"{where}: {one['level']}: {one['message']} [{one['code']}]")), soft_wrap=True)
+    sound = f"{many(len(answer['types']), 'order type')} looked at"
+    out.print(Text(f"{sound}, {many(answer['errors'], 'error')}, {many(answer['notes'], 'note')}"))
+
+
 VIEWS: Mapping[str, Callable[[Answer], None]] = {
     "approved": approved,
+    "checked": checked,
     "events": events,
     "explain": explain,
     "migrated": migrated,
