@@ -17,6 +17,9 @@ from collections.abc import Sequence
 from inspect import getsourcefile
 from typing import TYPE_CHECKING, Any
 
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema
+
 if TYPE_CHECKING:  # nothing of the product is imported before the clock is moved
     from workdocket.registry import TypeEntry
 
@@ -87,7 +90,14 @@ def move_clock() -> None:
         def __instancecheck__(cls, one: Any) -> bool:
             return isinstance(one, cls.__mro__[1])
 
-    class Moved(datetime.datetime, metaclass=Kind):
+    class AsBefore:
+        """In a pydantic model it is the class that it stands for."""
+
+        @classmethod
+        def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+            return handler.generate_schema(cls.__mro__[1])
+
+    class Moved(datetime.datetime, AsBefore, metaclass=Kind):
         @classmethod
         def now(cls, tz: Any = None) -> Any:
             return cls.fromtimestamp(time.time(), tz)
@@ -100,7 +110,7 @@ def move_clock() -> None:
         def today(cls) -> Any:
             return cls.now()
 
-    class MovedDate(datetime.date, metaclass=Kind):
+    class MovedDate(datetime.date, AsBefore, metaclass=Kind):
         @classmethod
         def today(cls) -> Any:
             return cls.fromtimestamp(time.time())
