@@ -15,7 +15,11 @@ from workdocket import Actor
 from workdocket.app import open_app
 from workdocket.registry import Registry, load
 
-MODULES = ["workdocket_types.customer_research", "workdocket_types.database_record_insert"]
+MODULES = [
+    "workdocket_types.code_change",
+    "workdocket_types.customer_research",
+    "workdocket_types.database_record_insert",
+]
 
 
 @cache
