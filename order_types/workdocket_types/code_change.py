@@ -103,9 +103,9 @@ class CodeChange(OrderType):
     instructions = (
         "Do input.task in a clone or working tree of your own, on the head of input.branch, or on input.base (HEAD) "
         "where there is no such branch. Touch only what input.paths allows. Hand in `patch` as printed by "
-        "`git add --all; git diff --cached`, `base` from `git rev-parse HEAD`, and a commit `message`. After `stale`, do "
-        "it anew on the present head. Never commit or push to the repository itself; no binary files, links, modes or "
-        "submodules."
+        "`git add --all; git diff --cached`, `base` from `git rev-parse HEAD`, and a commit `message`. After `stale`, "
+        "do it anew on the present head. Never commit or push to the repository itself; no binary files, links, modes "
+        "or submodules."
     )
     payload = Payload
     result = Result

@@ -252,7 +252,7 @@ class PatchedBranch:
                 before[entry.shown], after[entry.shown] = old, new
         signs = Counter(line[0] for found in hunks for _, lines in found for line in lines)
         files = "1 file" if len(entries) == 1 else f"{len(entries)} files"
-        summary = f"{self.branch}: {files} changed, {signs['+']} lines added, {signs['-']} removed"
+        summary = f"{self.branch}: {files} changed, +{signs['+']} -{signs['-']} lines"
         whole_patch = {"branch": self.branch, **more, "patch": shown(patch)}
         return replace(Diff.between(before, after, summary), before={"base": self.base}, after=whole_patch)
 

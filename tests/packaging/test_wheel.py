@@ -23,6 +23,7 @@ EXPECTED = [
     "workdocket/surfaces/demo/airports.csv",
     "workdocket/surfaces/demo/airports.SOURCE.md",
     "workdocket_types/__init__.py",
+    "workdocket_types/code_change.py",
     "workdocket_types/customer_research.py",
     "workdocket_types/database_record_insert.py",
 ]
@@ -103,7 +104,7 @@ def test_installed_from_the_wheel_an_order_goes_through_its_whole_life(wheel: Pa
     place, state, rows = run(bin / "python", "life.py", bin / "workdocket", cwd=project).splitlines()
 
     # then it is the installed one that did it
-    assert [one["name"] for one in types] == ["customer.research", "database.record.insert"]
+    assert [one["name"] for one in types] == ["code.change", "customer.research", "database.record.insert"]
     assert Path(place).is_relative_to(home)
     assert (state, rows) == ("completed", "[(1, 'Assam')]")
 
