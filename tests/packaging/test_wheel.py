@@ -27,6 +27,7 @@ EXPECTED = [
 ]
 BUILT_IN = [
     "city.tier.generation",
+    "code.change",
     "content.fact.check",
     "customer.research",
     "database.record.insert",

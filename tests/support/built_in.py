@@ -17,6 +17,7 @@ from workdocket.registry import Registry, load
 
 MODULES = [
     "workdocket_types.city_tier_generation",
+    "workdocket_types.code_change",
     "workdocket_types.content_fact_check",
     "workdocket_types.customer_research",
     "workdocket_types.database_record_insert",
