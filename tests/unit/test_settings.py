@@ -33,7 +33,7 @@ def refusal(load: Load, *arguments: Any, **environ: str) -> str:
 # the order of sources
 
 DEFAULTS = {
-    "project_key": "WO", "order_types": (), "lease_ttl_seconds": 600, "heartbeat_every_seconds": 120,
+    "project_key": "WO", "order_types": (), "generators": (), "lease_ttl_seconds": 600, "heartbeat_every_seconds": 120,
     "first_claim_seconds": 60, "max_leases_per_agent": None, "max_leases_per_type": None,
     "max_leases_per_key": None, "longest_wait_seconds": 86400, "max_attempts": 3,
     "backoff_seconds": 60, "backoff_jitter_seconds": 20, "backoff_cap_seconds": 3600, "apply_attempts": 3,

@@ -37,7 +37,7 @@ class Commands(click.Group):
     """A group whose refusals end with exit code 1 and one line on stderr, never a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        from workdocket.registry import BrokenType
+        from workdocket.plugins import BrokenType
         from workdocket.settings import SettingsError
         from workdocket.surfaces.problems import one_line
 
