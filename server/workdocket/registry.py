@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
 from typing import Any, get_args
+from zoneinfo import ZoneInfo
 
 from workdocket.domain.errors import WorkError
 from workdocket.domain.model import Approval
@@ -31,7 +32,7 @@ from workdocket.plugins import (
     takes,
 )
 from workdocket.schema import SchemaError, Validator
-from workdocket.timetable import Timetable, TimetableError
+from workdocket.timetable import Timetable, TimetableError, zone_of
 
 LONGEST_SKILL = 60
 
@@ -212,6 +213,7 @@ class GeneratorEntry:
 
     generator: Generator
     origin: str
+    zone: ZoneInfo
     timetable: Timetable | None
 
     @property
@@ -230,10 +232,10 @@ def generator_entry_of(cls: type[Generator]) -> GeneratorEntry:
     faults = [*member_faults(GENERATORS, cls), *strange_members(GENERATORS, cls)]
     instances = gather([partial(made, cls)], faults)
     faults += [fault for instance in instances for fault in _discover_faults(instance)]
-    timetables = gather([partial(_timetable, cls)], faults) if not faults else []
+    clocks = gather([partial(_clock, cls)], faults) if not faults else []
     if faults:
         raise BrokenType(*(f"{place(cls)}: {cls.__name__}: {fault}" for fault in faults))
-    return GeneratorEntry(instances[0], place(cls), timetables[0])
+    return GeneratorEntry(instances[0], place(cls), *clocks[0])
 
 
 GENERATORS = Kind(
@@ -258,8 +260,9 @@ def _discover_faults(instance: Generator) -> Iterator[str]:
         yield "discover does not take the argument it is called with. Write def discover(self, slot)."
 
 
-def _timetable(cls: type[Generator]) -> Timetable | None:
+def _clock(cls: type[Generator]) -> tuple[ZoneInfo, Timetable | None]:
     try:
-        return None if cls.schedule is None else Timetable(cls.schedule, cls.time_zone, cls.catch_up)
+        zone = zone_of(cls.time_zone)
+        return zone, None if cls.schedule is None else Timetable(cls.schedule, zone, cls.catch_up)
     except TimetableError as error:
         raise BrokenType(f"{str(error).rstrip('.')}. Mend schedule or time_zone.") from error

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from itertools import takewhile
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -35,11 +34,10 @@ class Timetable:
     """
 
     cron: str
-    time_zone: str
+    zone: ZoneInfo
     catch_up: CatchUp = "last"
 
     def __post_init__(self) -> None:
-        _checked_zone(self.time_zone)
         if len(self.cron.split()) != 5:
             raise TimetableError(
                 f"{self.cron!r} does not have the five fields of a cron expression, such as '0 3 * * 1'"
@@ -52,11 +50,7 @@ class Timetable:
             raise TimetableError(f"{self.cron!r} never comes")
 
     def __str__(self) -> str:
-        return f"{' '.join(self.cron.split())} {self.time_zone}"
-
-    @cached_property
-    def zone(self) -> ZoneInfo:
-        return ZoneInfo(self.time_zone)
+        return f"{' '.join(self.cron.split())} {self.zone.key}"
 
     def after(self, now: int) -> int | None:
         """The first slot after ``now``."""
@@ -73,20 +67,21 @@ class Timetable:
                 return found[-1]
         return max(self._between(since, now), default=None)
 
-    def local(self, at: int) -> datetime:
-        return datetime.fromtimestamp(at / 1000, self.zone)
-
     def _between(self, since: int, now: int) -> Iterator[int]:
         return takewhile(lambda at: at <= now, self._after(since))
 
     def _after(self, since: int) -> Iterator[int]:
         """Each slot after ``since``. In a repeated hour cron looks from its first pass, so what is over is left out."""
-        slots = (round(slot.timestamp() * 1000) for slot in CronSim(self.cron, self.local(since)))
+        slots = (round(slot.timestamp() * 1000) for slot in CronSim(self.cron, local(since, self.zone)))
         return (slot for slot in slots if slot > since)
 
 
-def _checked_zone(name: str) -> None:
+def local(at: int, zone: ZoneInfo) -> datetime:
+    return datetime.fromtimestamp(at / 1000, zone)
+
+
+def zone_of(name: str) -> ZoneInfo:
     try:
-        ZoneInfo(name)
+        return ZoneInfo(name)
     except (OSError, ValueError, KeyError) as error:
         raise TimetableError(f"{name!r} is no time zone{nearest(name, available_timezones()) or '.'}") from error

@@ -1,4 +1,4 @@
-"""What nobody calls for: leases that ran out, effects that are due, deadlines missed, answers too old to repeat."""
+"""What nobody calls for: leases that ran out, effects and slots that are due, deadlines missed, answers too old."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from workdocket.service.claim import expire_overdue
 from workdocket.service.desk import Desk
 from workdocket.service.effects import Effects
 from workdocket.service.prune import prune
+from workdocket.service.scheduler import Scheduler
 
 log = logging.getLogger("workdocket.sweeper")
 
@@ -23,9 +24,10 @@ PRUNED_A_ROUND = 10_000
 class Sweeper:
     """Runs in every server; any of them may do any of it."""
 
-    def __init__(self, desk: Desk, effects: Effects) -> None:
+    def __init__(self, desk: Desk, effects: Effects, scheduler: Scheduler) -> None:
         self._desk = desk
         self._effects = effects
+        self._scheduler = scheduler
 
     async def run(self) -> None:
         while True:
@@ -45,6 +47,7 @@ class Sweeper:
             ended = await self._desk.change(lambda tx: expire_overdue(self._desk, tx))
         await self._miss_deadlines()
         await prune(self._desk, most=PRUNED_A_ROUND)
+        await self._scheduler.run_due()
         return ended
 
     async def _miss_deadlines(self) -> None:
@@ -63,9 +66,10 @@ class Sweeper:
 
     async def _pause(self) -> float:
         """Seconds until the next thing is due, at most what is set; a second where it is overdue, in other hands."""
-        due = await self._desk.store.read(lambda tx: tx.next_due())
+        stored = await self._desk.store.read(lambda tx: tx.next_due())
         longest = self._desk.settings.sweep_every_seconds
-        if due is None:
+        times = [at for at in (stored, self._scheduler.next_slot()) if at is not None]
+        if not times:
             return longest
-        left = (due - self._desk.clock.now()) / 1000
+        left = (min(times) - self._desk.clock.now()) / 1000
         return min(longest, max(left, 0.05) if left > 0 else 1.0)
