@@ -94,6 +94,11 @@ class Scheduler:
 
     # on schedule
 
+    @property
+    def busy(self) -> bool:
+        """Whether this process has a slot in hand."""
+        return bool(self._running)
+
     def next_slot(self) -> int | None:
         now = self._desk.clock.now()
         times = [timetable.after(now) for _, timetable in self._timed]
@@ -230,6 +235,9 @@ class Scheduler:
                     break
                 log.warning("generator %s: proposal %d is refused: %s", entry.name, n, refusal)
                 outcome.refuse(n, refusal)
+            except Exception as error:
+                log.exception("generator %s: proposal %d cannot be filed", entry.name, n)
+                outcome.refuse(n, WorkError("internal", type(error).__name__))
         return outcome
 
     async def _file(self, run: Run, wanted: Proposal) -> Answer:
