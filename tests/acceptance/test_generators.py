@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from textwrap import indent
 from typing import Any
 
+import anyio
 import pytest
 
 from tests.support import raw
-from tests.support.harness import CountedIds, HandClock, House, house
+from tests.support.harness import CountedIds, HandClock, House, house, settings_for, usual_types
 from tests.support.until import found
+from workdocket.app import assemble
 from workdocket.domain.model import iso
+from workdocket.registry import load_generators
+from workdocket.service.desk import Desk
+from workdocket.storage.sqlite import SqliteStore
+from workdocket.storage.tables import ReadTables, WriteTables
 
 NOON = 1_790_078_400_000
 MINUTE = 60
@@ -295,6 +302,85 @@ async def test_a_proposal_that_is_refused_is_recorded_and_the_later_ones_are_fil
         slot = await home.app.desk.store.read(lambda tx: tx.slot("hourly", "0 * * * * UTC"))
         assert slot is not None
         assert (slot.state, slot.outcome) == ("done", {"filed": 1, "duplicates": 0, "refused": 1})
+
+
+@pytest.mark.scenario("proposal-refused")
+async def test_what_the_database_does_not_take_stops_nothing_either(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Repeating(CountedIds):
+        def token(self) -> str:
+            return "always the same"
+
+    source = generator("def discover(self, slot): return [Proposal('test.free', {})] * 3")
+    async with generating(tmp_path, source, ids=Repeating()) as home:
+        await sweep(home)
+        home.clock.forward(HOUR)
+        await sweep(home)
+
+        assert len(await filed(home)) == 1
+        assert "generator hourly: proposal 3 cannot be filed" in caplog.text
+        [slot] = raw.rows(tmp_path, "SELECT state, outcome FROM slots")
+        assert slot["state"] == "done"
+        assert json.loads(slot["outcome"])["refused"] == 2
+
+
+LOCKING = """
+from workdocket.storage.engine import dbapi
+
+HELD = []
+
+class Locking(Generator):
+    name = "locking"
+    schedule = "0 * * * *"
+
+    def discover(self, slot):
+        if not HELD:
+            file = Path(__file__).with_name("work.db")
+            HELD.append(dbapi.connect(file, isolation_level=None, check_same_thread=False))
+            HELD[0].execute("BEGIN IMMEDIATE")
+        return [Proposal("test.free", {})]
+"""
+
+
+@pytest.mark.scenario("slots-resumed")
+async def test_a_slot_that_finds_the_database_busy_is_left_for_later(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    # given a database that is locked as soon as the slot is taken
+    file = written(tmp_path, LOCKING)
+    async with impatient(tmp_path, file) as home:
+        await sweep(home)
+        home.clock.forward(HOUR)
+        await sweep(home)
+        assert "generator locking is left for later: The database is busy" in caplog.text
+        assert raw.rows(tmp_path, "SELECT state FROM slots") == [{"state": "pending"}]
+
+        # when
+        [held] = sys.modules[type(home.app.desk.generators[0].generator).__module__].HELD
+        held.close()
+        await sweep(home)
+
+        # then
+        assert await slots(home) == hours(0)
+        assert raw.rows(tmp_path, "SELECT state, crashes FROM slots") == [{"state": "done", "crashes": 0}]
+
+
+@asynccontextmanager
+async def impatient(folder: Path, file: str) -> AsyncIterator[House]:
+    """As ``generating``, with a store that does not wait long for its turn."""
+    settings, clock, ids = settings_for(folder), HandClock(NOON - 30 * MINUTE * 1000), CountedIds()
+    assert settings.database_path is not None
+    store = await SqliteStore.open(settings.database_path, read_tx=ReadTables, write_tx=WriteTables, busy_seconds=0.05)
+    try:
+        async with anyio.create_task_group() as background:
+            desk = Desk(
+                store, usual_types(), settings, clock, ids, background.start_soon, generators=load_generators([file])
+            )
+            yield House(assemble(desk), clock, ids)
+            background.cancel_scope.cancel()
+    finally:
+        await store.close()
 
 
 @pytest.mark.scenario("generator-raises")
