@@ -15,7 +15,7 @@ import anyio
 import pytest
 
 from tests.support import raw
-from tests.support.harness import CountedIds, HandClock, House, house, settings_for, usual_types
+from tests.support.harness import LIMIT, CountedIds, HandClock, House, house, settings_for, usual_types
 from tests.support.until import found
 from workdocket.app import assemble
 from workdocket.domain.model import iso
@@ -63,7 +63,7 @@ async def sweep(home: House) -> None:
     """One round, and the end of what it began."""
     await home.app.sweeper.sweep()
     scheduler = home.app.scheduler
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT):
         while scheduler.busy:  # noqa: ASYNC110 - its end is no change of the database that one could wait for
             await asyncio.sleep(0)
 
@@ -356,14 +356,22 @@ async def test_a_slot_that_finds_the_database_busy_is_left_for_later(
         assert "generator locking is left for later: The database is busy" in caplog.text
         assert raw.rows(tmp_path, "SELECT state FROM slots") == [{"state": "pending"}]
 
+        by_hand = await home.app.scheduler.generate([], home.person("boss").caller.actor, dry_run=False)
+        assert by_hand["generators"][0]["error"].startswith("busy: The database is busy")
+
         # when
-        [held] = sys.modules[type(home.app.desk.generators[0].generator).__module__].HELD
+        [held] = module_of(home).HELD
         held.close()
         await sweep(home)
 
         # then
         assert await slots(home) == hours(0)
         assert raw.rows(tmp_path, "SELECT state, crashes FROM slots") == [{"state": "done", "crashes": 0}]
+
+
+def module_of(home: House) -> Any:
+    """The file that a test has written, as it was loaded."""
+    return sys.modules[type(home.app.desk.generators[0].generator).__module__]
 
 
 @asynccontextmanager
@@ -507,6 +515,61 @@ async def test_a_slot_that_kills_every_process_is_given_up_and_the_next_one_run(
         home.clock.forward(HOUR)
         await sweep(home)
         assert await slots(home) == hours(1)
+
+
+WAITING = """
+from threading import Event
+
+GO_ON = Event()
+
+class Waiting(Generator):
+    name = "waiting"
+    schedule = "0 * * * *"
+
+    def discover(self, slot):
+        assert GO_ON.wait(5)
+        return [Proposal("test.free", {})]
+"""
+
+
+@pytest.mark.scenario("slots-run-once")
+async def test_a_claim_is_renewed_for_as_long_as_a_generator_takes(tmp_path: Path) -> None:
+    clock = HandClock(NOON - 30 * MINUTE * 1000)
+    settings = {"generators": [written(tmp_path, WAITING)], "effect_claim_seconds": 0.03}
+    async with house(tmp_path, clock=clock, **settings) as home:
+        # given
+        await sweep(home)
+        clock.forward(HOUR)
+        await home.app.sweeper.sweep()
+        clock.forward(MINUTE)
+
+        async def claimed_until_later() -> bool:
+            [slot] = raw.rows(tmp_path, "SELECT claimed_until FROM slots")
+            return bool((slot["claimed_until"] or 0) > clock.now())
+
+        # then
+        assert await found(home, claimed_until_later)
+        module_of(home).GO_ON.set()
+        await sweep(home)
+        assert await slots(home) == hours(0)
+
+
+async def test_one_round_begins_four_generators_and_runs_twenty_slots_of_each(tmp_path: Path) -> None:
+    source = HOURLY.replace("schedule", "catch_up = 'all'\n    schedule")
+    names = "abcde"
+    async with generating(tmp_path, *[source.replace("ourly", name) for name in names]) as home:
+        for _ in range(2):
+            await sweep(home)
+        home.clock.forward(21 * HOUR)
+
+        left = []
+        for _ in range(4):
+            await sweep(home)
+            by = [event["data"]["generator"].removeprefix("h") for event in await filed(home)]
+            left.append([21 - by.count(name) for name in names])
+
+        assert left[0] == [1, 1, 1, 1, 21]
+        assert left[-1] == [0, 0, 0, 0, 0]
 
 
 # when asked

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from difflib import get_close_matches
 from functools import partial
-from typing import Any
 
 import anyio
 
@@ -259,7 +258,7 @@ def _extend(slot: Slot, tx: WriteTx, until: int) -> None:
     _keep(tx, slot, replace(slot, claimed_until=until))
 
 
-def _keep(tx: WriteTx, slot: Slot, changed: Slot) -> Any:
+def _keep(tx: WriteTx, slot: Slot, changed: Slot) -> None:
     """Written by whoever still has the claim."""
     there = tx.slot(slot.generator, slot.schedule)
     if there is not None and (there.at, there.claim) == (slot.at, slot.claim):
