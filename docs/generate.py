@@ -286,7 +286,7 @@ def _commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
 
 
 def _argument(one: Any) -> str:
-    return str(one.name.upper() if one.required else f"[{one.name.upper()}]")
+    return one.metavar or str(one.name.upper() if one.required else f"[{one.name.upper()}]")
 
 
 def _takes(option: Any) -> str:

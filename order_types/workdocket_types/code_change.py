@@ -28,9 +28,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from workdocket import ApplyContext, Diff, Finding, OrderType, Refused, WorkItem, WorkOrder
+from workdocket_types.fields import File
 from workdocket_types.git_command import Git, shown
 from workdocket_types.git_target import PatchedBranch
-from workdocket_types.fields import File
 
 CHECK_SECONDS = 120
 AUTHOR = "workdocket <workdocket@localhost>"

@@ -14,11 +14,12 @@ import anyio
 
 from workdocket.domain.errors import WorkError
 from workdocket.ports import Clock, Ids, Job
-from workdocket.registry import Registry, load
+from workdocket.registry import Registry, load, load_generators
 from workdocket.service.desk import Desk
 from workdocket.service.effects import Effects
 from workdocket.service.orders import Orders
 from workdocket.service.review import Reviews
+from workdocket.service.scheduler import Scheduler
 from workdocket.service.sweeper import Sweeper
 from workdocket.service.why import Why
 from workdocket.service.work import Worker
@@ -53,6 +54,7 @@ class App:
     worker: Worker
     reviews: Reviews
     why: Why
+    scheduler: Scheduler
     sweeper: Sweeper
 
 
@@ -69,6 +71,7 @@ async def open_app(
     if settings.database_path is None:
         raise _no_postgres()
     types = load(settings.order_types) if registry is None else registry
+    generators = load_generators(settings.generators)
     with _opening():
         store = await SqliteStore.open(settings.database_path, read_tx=ReadTables, write_tx=WriteTables)
     try:
@@ -78,7 +81,9 @@ async def open_app(
                 def start(job: Job) -> None:
                     background.start_soon(job)
 
-                desk = Desk(store, types, settings, clock or SystemClock(), ids or SystemIds(), start)
+                desk = Desk(
+                    store, types, settings, clock or SystemClock(), ids or SystemIds(), start, generators=generators
+                )
                 app = assemble(desk)
                 if sweep:
                     background.start_soon(app.sweeper.run)
@@ -126,6 +131,7 @@ def _no_postgres() -> WorkError:
 def assemble(desk: Desk) -> App:
     orders = Orders(desk)
     effects = Effects(desk, orders)
+    scheduler = Scheduler(desk, orders)
     reviews = Reviews(desk)
     desk.begin = effects.begin
     effects.approve_by_rule = reviews.approve_by_rule
@@ -137,7 +143,8 @@ def assemble(desk: Desk) -> App:
         worker=Worker(desk),
         reviews=reviews,
         why=Why(desk),
-        sweeper=Sweeper(desk, effects),
+        scheduler=scheduler,
+        sweeper=Sweeper(desk, effects, scheduler),
     )
 
 

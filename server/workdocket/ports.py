@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from workdocket.domain.model import (
     Change,
@@ -102,6 +102,20 @@ class Backlog:
     next_expiry: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """The slot of a schedule that a generator is at, or was at last. ``crashes``: processes that ended within it."""
+
+    generator: str
+    schedule: str
+    at: int
+    state: Literal["pending", "done"] = "pending"
+    crashes: int = 0
+    claim: str | None = None
+    claimed_until: int | None = None
+    outcome: Mapping[str, Any] | None = None
+
+
 class ReadTx(Protocol):
     """Finders on one consistent snapshot. An unknown id gives ``None`` or nothing."""
 
@@ -174,6 +188,7 @@ class ReadTx(Protocol):
         """How many items are ready, delayed, blocked and leased, counted up to ``most`` of each."""
         ...
 
+    def slot(self, generator: str, schedule: str) -> Slot | None: ...
     def recall(self, scope: str, since: int) -> tuple[str, Any] | None: ...
     def answers_before(self, before: int) -> int: ...
 
@@ -205,6 +220,7 @@ class WriteTx(ReadTx, Protocol):
         ...
 
     def extend_claim(self, effect_id: str, claim: str, until: int) -> bool: ...
+    def keep_slot(self, slot: Slot) -> None: ...
     def remember(self, scope: str, request_hash: str, answer: Any, now: int) -> None: ...
     def forget_answers(self, before: int, limit: int) -> int: ...
 

@@ -79,6 +79,10 @@ class Settings(BaseModel):
         description="Order types besides those of installed packages: import names, module:Class, folders, or files in "
         ".py, .toml, .yaml or .yml.",
     )
+    generators: Names = Field(
+        (),
+        description="Generators besides those of installed packages: import names, module:Class, files or folders.",
+    )
 
     lease_ttl_seconds: Positive = Field(600, description="How long a lease lasts without a heartbeat.")
     heartbeat_every_seconds: Positive = Field(120, description="How often agents are asked to send a heartbeat.")
@@ -230,12 +234,12 @@ def _located(settings: Settings, folders: Mapping[str, Path]) -> Settings:
     update: dict[str, Any] = {}
     if "database" in folders and settings.database_path:
         update["database"] = f"{SQLITE}{folders['database'] / settings.database_path.expanduser()}"
-    if "order_types" in folders:
-        update["order_types"] = tuple(_located_type(spec, folders["order_types"]) for spec in settings.order_types)
+    for key in {"order_types", "generators"} & folders.keys():
+        update[key] = tuple(_located_plugin(spec, folders[key]) for spec in getattr(settings, key))
     return settings.model_copy(update=update)
 
 
-def _located_type(spec: str, folder: Path) -> str:
+def _located_plugin(spec: str, folder: Path) -> str:
     is_path = os.sep in spec or spec.endswith(TYPE_FILES) or (folder / spec).exists()
     return str(folder / Path(spec).expanduser()) if is_path else spec
 

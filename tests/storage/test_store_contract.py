@@ -30,7 +30,7 @@ from workdocket.domain.model import (
     WorkOrder,
     chained,
 )
-from workdocket.ports import EventQuery, ItemFilter, Line, Moved, OrderQuery, ReadTx, WriteTx
+from workdocket.ports import EventQuery, ItemFilter, Line, Moved, OrderQuery, ReadTx, Slot, WriteTx
 from workdocket.storage.engine import dbapi
 from workdocket.storage.sqlite import SqliteStore
 from workdocket.storage.tables import ReadTables, WriteTables
@@ -633,3 +633,18 @@ async def test_a_wait_ends_when_another_store_on_the_file_writes(store: RealStor
             assert await waiting != seen
     finally:
         await other.close()
+
+
+async def test_a_schedule_has_one_slot_the_latest(store: RealStore) -> None:
+    nightly, hourly = "0 3 * * * UTC", "0 * * * * UTC"
+    taken = Slot("tidy", nightly, NOW, claim="me:1", claimed_until=NOW + 1000, crashes=1)
+    done = Slot("tidy", nightly, NOW, "done", outcome={"filed": 2})
+    other = Slot("tidy", hourly, NOW, "done")
+
+    await store.write(lambda tx: [tx.keep_slot(taken), tx.keep_slot(other)])
+    assert await store.read(lambda tx: tx.slot("tidy", nightly)) == taken
+    await store.write(lambda tx: tx.keep_slot(done))
+
+    assert await store.read(lambda tx: tx.slot("tidy", nightly)) == done
+    assert await store.read(lambda tx: tx.slot("tidy", hourly)) == other
+    assert await store.read(lambda tx: tx.slot("neat", nightly)) is None

@@ -33,7 +33,8 @@ def refusal(load: Load, *arguments: Any, **environ: str) -> str:
 # the order of sources
 
 DEFAULTS = {
-    "project_key": "WO", "order_types": (), "lease_ttl_seconds": 600, "heartbeat_every_seconds": 120,
+    "project_key": "WO", "order_types": (), "generators": (), "lease_ttl_seconds": 600,
+    "heartbeat_every_seconds": 120,
     "first_claim_seconds": 60, "rework_tokens": 1500, "max_leases_per_agent": None, "max_leases_per_type": None,
     "max_leases_per_key": None, "longest_wait_seconds": 86400,
     "max_attempts": 3, "stop_after_identical": 2,

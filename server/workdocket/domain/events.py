@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 EVENTS: Mapping[str, str] = {
-    "order.proposed": "An order was filed.",
+    "order.proposed": "An order was filed; where a generator proposed it, with its name and slot, or who ran it.",
     "order.planned": "Its type split it into items; how many.",
     "order.queued": "No item is held or handed in: the order waits for workers.",
     "order.checked_out": "An agent holds an item, none has begun.",

@@ -29,6 +29,7 @@ class Actor:
 
 
 SYSTEM = Actor("system", "workdocket", "workdocket")
+SCHEDULER = Actor("system", "scheduler", "scheduler")
 
 HIGHEST_PRIORITY = 100
 LOWEST = HIGHEST_PRIORITY
@@ -300,6 +301,11 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def iso(at: int) -> str:
     """A time as it goes over the wire: ISO 8601, UTC, milliseconds, ``Z``."""
     return (EPOCH + timedelta(milliseconds=at)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def millis(time: datetime) -> int:
+    """An aware time as it is kept."""
+    return round(time.timestamp() * 1000)
 
 
 def canonical(value: Any) -> str:

@@ -12,7 +12,7 @@ from workdocket.domain.decide import Facts
 from workdocket.domain.errors import WorkError
 from workdocket.domain.model import Actor, Change, Policy, WorkItem, WorkOrder, canonical, checksum
 from workdocket.ports import Clock, Ids, Job, Moved, ReadTx, Store, WriteTx
-from workdocket.registry import Registry, TypeEntry
+from workdocket.registry import GeneratorEntry, Registry, TypeEntry
 from workdocket.service import limit
 from workdocket.settings import Settings
 
@@ -68,6 +68,7 @@ class Desk:
     ids: Ids
     start: Callable[[Job], None]
     begin: Callable[[str], None] = lambda effect_id: None
+    generators: Sequence[GeneratorEntry] = ()
     policies: dict[str, Policy] = field(default_factory=dict)
 
     def policy(self, type_name: str) -> Policy:

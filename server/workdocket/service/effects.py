@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import anyio
@@ -16,12 +16,14 @@ from workdocket.domain.decide.review import auto_deferred
 from workdocket.domain.diff import Diff
 from workdocket.domain.errors import Finding, Refused, WorkError
 from workdocket.domain.model import SYSTEM, Actor, Change, Effect, WorkOrder, checksum
+from workdocket.generator import Proposal
 from workdocket.ports import ReadTx, WriteTx
 from workdocket.registry import TypeEntry
 from workdocket.service import hooks
 from workdocket.service.desk import Call, Desk, must_find_order
 from workdocket.service.hooks import HookRaised
-from workdocket.service.orders import Orders, Proposal
+from workdocket.service.liveness import is_free, kept, new_claim
+from workdocket.service.orders import Orders
 from workdocket.service.review import packet_of
 from workdocket.standing import applying
 
@@ -89,7 +91,7 @@ class Effects:
         due = await self._desk.store.read(self._due)
         for effect in due:
             in_hand = effect.claim is not None and effect.id in self._begun
-            if not in_hand and self._free(effect):
+            if not in_hand and is_free(self._desk, effect):
                 self.begin(effect.id)
 
     def _due(self, tx: ReadTx) -> list[Effect]:
@@ -98,24 +100,11 @@ class Effects:
         known = self._desk.registry.names()
         return [effect for effect in due if must_find_order(tx, effect.order_id).type in known]
 
-    def _free(self, effect: Effect) -> bool:
-        """Nobody has it, or who had it is gone. Where that can't be told, a claim lasts until its time is over.
-
-        A claim of this process is left over: it runs an effect once at a time and asks before it begins.
-        """
-        owner = (effect.claim or "").partition(":")[0]
-        if not owner or owner == self._desk.store.owner:
-            return True
-        alive = self._desk.store.alive(owner)
-        if alive is None:
-            return (effect.claimed_until or 0) <= self._desk.clock.now()
-        return not alive
-
     async def run(self, effect_id: str) -> None:
         try:
             claimed = await self._desk.change(lambda tx: self._claim(tx, effect_id))
             if claimed is not None:
-                async with self._kept(claimed):
+                async with kept(self._desk, partial(_extend, claimed)):
                     await HANDLERS[claimed.kind](self, claimed)
         except WorkError as error:
             log.warning("effect %s is left for later: %s", effect_id, error)
@@ -124,38 +113,16 @@ class Effects:
 
     def _claim(self, tx: WriteTx, effect_id: str) -> Effect | None:
         effect, now = tx.effect(effect_id), self._desk.clock.now()
-        if effect is None or effect.state != "pending" or effect.next_at > now or not self._free(effect):
+        if effect is None or effect.state != "pending" or effect.next_at > now or not is_free(self._desk, effect):
             return None
         order = must_find_order(tx, effect.order_id)
         policy = self._desk.policy(order.type)
         if effect.claim is not None and effect.attempts >= policy.apply_attempts + CRASH_ALLOWANCE:
             tx.apply(decide.apply_raised(order, effect, "every attempt ended with its process", now, policy, 0.0))
             return None
-        token = f"{self._desk.store.owner}:{self._desk.ids.token()}"
-        change = decide.claim(effect, now, token, now + self._claim_ms)
+        change = decide.claim(effect, now, *new_claim(self._desk))
         tx.apply(change)
         return change.effects[0]
-
-    @property
-    def _claim_ms(self) -> int:
-        return round(self._desk.settings.effect_claim_seconds * 1000)
-
-    @asynccontextmanager
-    async def _kept(self, effect: Effect) -> AsyncIterator[None]:
-        """Hold on to the claim for as long as the work takes."""
-        async with anyio.create_task_group() as group:
-            group.start_soon(self._keep, effect)
-            try:
-                yield
-            finally:
-                group.cancel_scope.cancel()
-
-    async def _keep(self, effect: Effect) -> None:
-        while True:
-            await anyio.sleep(self._claim_ms / 3000)
-            until = self._desk.clock.now() + self._claim_ms
-            with suppress(WorkError):  # busy: the next round has time enough
-                await self._desk.change(lambda tx, until=until: tx.extend_claim(effect.id, effect.claim or "", until))  # type: ignore[misc]
 
     # the kinds
 
@@ -258,6 +225,10 @@ class Effects:
             written = await self._desk.change(body)
         if not written:
             log.warning("effect %s was taken over by another process; this outcome is not recorded", effect.id)
+
+
+def _extend(effect: Effect, tx: WriteTx, until: int) -> None:
+    tx.extend_claim(effect.id, effect.claim or "", until)
 
 
 HANDLERS: Mapping[str, Callable[[Effects, Effect], Awaitable[None]]] = {

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from workdocket.domain import decide
 from workdocket.domain.errors import Finding, WorkError
 from workdocket.domain.machine import TERMINAL
-from workdocket.domain.model import Actor, ItemSpec, WorkOrder, canonical
+from workdocket.domain.model import Actor, ItemSpec, WorkOrder, canonical, millis
+from workdocket.generator import Proposal
 from workdocket.ports import EventQuery, OrderQuery, ReadTx, WriteTx
 from workdocket.registry import TypeEntry
 from workdocket.service import hooks, memory, view
@@ -20,19 +23,7 @@ from workdocket.service.desk import Answer, Call, Desk, must_find_item, must_fin
 RECENT = 10
 MOST_ITEMS_SHOWN = 25
 
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """What a caller asks to have done. ``not_before`` and ``deadline`` in milliseconds."""
-
-    type: str
-    payload: Any
-    priority: int = 0
-    meta: Mapping[str, Any] | None = None
-    not_before: int | None = None
-    deadline: int | None = None
-    depends_on: tuple[str, ...] = ()
-    dedupe_key: str | None = None
+Source = Mapping[str, Any]
 
 
 class Orders:
@@ -47,14 +38,18 @@ class Orders:
         entry = self._desk.registry.get(name)
         return {"types": [type_full(entry, self._desk)]}
 
-    async def propose(self, call: Call, wanted: Proposal, *, validate_only: bool) -> Answer:
+    async def propose(
+        self, call: Call, wanted: Proposal, *, validate_only: bool = False, source: Source = MappingProxyType({})
+    ) -> Answer:
+        """``source`` is what the log is to say about where the proposal came from."""
         entry = self._desk.registry.get(wanted.type)
         earlier = await self._desk.replay(call)
         if earlier is not None:
             return earlier
         now = self._desk.clock.now()
         self._check_payload(entry, wanted)
-        self._check_deadline(wanted, now)
+        not_before, deadline = _ms(wanted.not_before), _ms(wanted.deadline)
+        self._check_deadline(deadline, not_before, now)
         draft = WorkOrder(
             id=f"{self._desk.settings.project_key}-0",
             number=0,
@@ -67,15 +62,15 @@ class Orders:
             created_at=now,
             changed_at=now,
             meta=dict(wanted.meta or {}),
-            not_before=wanted.not_before if wanted.not_before and wanted.not_before > now else None,
-            deadline=wanted.deadline,
-            depends_on=wanted.depends_on,
+            not_before=not_before if not_before and not_before > now else None,
+            deadline=deadline,
+            depends_on=tuple(wanted.depends_on),
             dedupe_key=wanted.dedupe_key,
         )
         plan = await self._plan(entry, draft)
         if validate_only:
             return await self._desk.store.read(lambda tx: self._plan_view(tx, draft, plan))
-        return await self._desk.write(call, lambda tx: self._file(tx, call.actor, draft, plan))
+        return await self._desk.write(call, lambda tx: self._file(tx, call.actor, draft, plan, source))
 
     def _check_payload(self, entry: TypeEntry, wanted: Proposal) -> None:
         self._desk.measure(wanted.payload, "payload")
@@ -86,10 +81,10 @@ class Orders:
                 "invalid_payload", f"{entry.name} refuses the payload: {_first(findings)}", findings=findings
             )
 
-    def _check_deadline(self, wanted: Proposal, now: int) -> None:
-        if wanted.deadline is None:
+    def _check_deadline(self, deadline: int | None, not_before: int | None, now: int) -> None:
+        if deadline is None:
             return
-        findings = decide.deadline_findings(wanted.deadline, wanted.not_before, now)
+        findings = decide.deadline_findings(deadline, not_before, now)
         if findings:
             raise WorkError("invalid_request", _first(findings), findings=findings)
 
@@ -101,7 +96,7 @@ class Orders:
             raise WorkError("invalid_plan", f"the plan of {entry.name}: {_first(findings)}", findings=findings)
         return plan
 
-    def _file(self, tx: WriteTx, actor: Actor, draft: WorkOrder, plan: Sequence[ItemSpec]) -> Answer:
+    def _file(self, tx: WriteTx, actor: Actor, draft: WorkOrder, plan: Sequence[ItemSpec], source: Source) -> Answer:
         if draft.dedupe_key is not None:
             same = tx.order_by_dedupe_key(draft.type, draft.dedupe_key)
             if same is not None:
@@ -109,7 +104,7 @@ class Orders:
         needed = [must_find_order(tx, order_id) for order_id in dict.fromkeys(draft.depends_on)]
         number = tx.next_number()
         order = replace(draft, number=number, id=f"{self._desk.settings.project_key}-{number}")
-        tx.apply(decide.propose(order, plan, needed, self._desk.policy(order.type), actor))
+        tx.apply(decide.propose(order, plan, needed, self._desk.policy(order.type), actor, source))
         return self._filed_view(tx, order.id)
 
     def _filed_view(self, tx: ReadTx, order_id: str) -> Answer:
@@ -349,6 +344,10 @@ NEXT = {
 
 def next_step(order: WorkOrder) -> str:
     return NEXT[order.state].format(id=order.id)
+
+
+def _ms(time: datetime | None) -> int | None:
+    return None if time is None else millis(time)
 
 
 def _first(findings: Sequence[Finding]) -> str:

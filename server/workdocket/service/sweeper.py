@@ -1,4 +1,4 @@
-"""What nobody calls for: leases that ran out, effects that are due, deadlines, what failed long ago, old answers."""
+"""What nobody calls for: leases that ran out, what is due, deadlines, what failed long ago, answers too old."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from workdocket.service.claim import expire_overdue
 from workdocket.service.desk import Desk, must_find_order
 from workdocket.service.effects import Effects
 from workdocket.service.prune import prune
+from workdocket.service.scheduler import Scheduler
 
 log = logging.getLogger("workdocket.sweeper")
 
@@ -29,9 +30,10 @@ Find = Callable[[ReadTx, int], Sequence[WorkOrder]]
 class Sweeper:
     """Runs in every server; any of them may do any of it."""
 
-    def __init__(self, desk: Desk, effects: Effects) -> None:
+    def __init__(self, desk: Desk, effects: Effects, scheduler: Scheduler) -> None:
         self._desk = desk
         self._effects = effects
+        self._scheduler = scheduler
 
     async def run(self) -> None:
         while True:
@@ -56,6 +58,7 @@ class Sweeper:
             lambda tx, most: tx.failed_since(given_up, most), lambda tx, order: _dead(tx, order, now)
         )
         await prune(self._desk, most=PRUNED_A_ROUND)
+        await self._scheduler.run_due()
         return ended
 
     async def _bit_by_bit(self, find: Find, change: Callable[[ReadTx, WorkOrder], Change]) -> None:
@@ -74,11 +77,12 @@ class Sweeper:
 
     async def _pause(self) -> float:
         """Seconds until the next thing is due, at most what is set; a second where it is overdue, in other hands."""
-        due = await self._desk.store.read(lambda tx: tx.next_due())
+        stored = await self._desk.store.read(lambda tx: tx.next_due())
         longest = self._desk.settings.sweep_every_seconds
-        if due is None:
+        times = [at for at in (stored, self._scheduler.next_slot()) if at is not None]
+        if not times:
             return longest
-        left = (due - self._desk.clock.now()) / 1000
+        left = (min(times) - self._desk.clock.now()) / 1000
         return min(longest, max(left, 0.05) if left > 0 else 1.0)
 
 

@@ -18,6 +18,7 @@ from workdocket.domain.model import (
     WorkItem,
     WorkOrder,
 )
+from workdocket.ports import Slot
 from workdocket.storage import statements as sql
 
 Row = Sequence[Any]
@@ -317,6 +318,16 @@ def effect(row: Row) -> Effect:
 def effect_columns(effect: Effect) -> Columns:
     columns = {column: getattr(effect, column) for column in sql.EFFECT}
     return {**columns, "data": dumps(effect.data)}
+
+
+def slot(row: Row) -> Slot:
+    r = _named(sql.SLOT, row)
+    return Slot(**{**r, "outcome": loads(r["outcome"])})
+
+
+def slot_columns(slot: Slot) -> Columns:
+    columns = {column: getattr(slot, column) for column in sql.SLOT}
+    return {**columns, "outcome": some(slot.outcome)}
 
 
 def event(row: Row) -> Event:

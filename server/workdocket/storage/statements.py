@@ -35,6 +35,7 @@ DECISION = (
 EFFECT = (
     "id", "kind", "order_id", "state", "attempts", "next_at", "claim", "claimed_until", "error", "data",
 )  # fmt: skip
+SLOT = ("generator", "schedule", "at", "state", "crashes", "claim", "claimed_until", "outcome")
 ANSWER = ("scope", "request_hash", "created_at", "answer")
 EVENT = (
     "seq", "at", "event", "order_id", "item_id", "actor_type", "actor_id", "agent", "client", "attempt",
@@ -318,6 +319,9 @@ DUE_EFFECTS = (
 NEXT_EFFECT_AT = "SELECT MIN(next_at) FROM effects WHERE state = 'pending' AND claim IS NULL"
 UPSERT_EFFECT = _upsert("effects", EFFECT, ("id",))
 EXTEND_CLAIM = "UPDATE effects SET claimed_until = :until WHERE id = :id AND claim = :claim AND state = 'pending'"
+
+SLOT_OF = f"SELECT {_list(SLOT)} FROM slots WHERE generator = :generator AND schedule = :schedule"
+UPSERT_SLOT = _upsert("slots", SLOT, ("generator", "schedule"))
 
 LAST_EVENT = "SELECT seq, hash FROM events WHERE seq = (SELECT MAX(seq) FROM events)"
 LAST_EVENT_OF_ORDER = "SELECT MAX(seq) FROM events WHERE order_id = :order_id"

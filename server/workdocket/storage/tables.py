@@ -20,7 +20,7 @@ from workdocket.domain.model import (
     chained,
     rank_of,
 )
-from workdocket.ports import Backlog, EventQuery, ItemFilter, Line, Moved, OrderPage, OrderQuery, Turn
+from workdocket.ports import Backlog, EventQuery, ItemFilter, Line, Moved, OrderPage, OrderQuery, Slot, Turn
 from workdocket.storage import codec
 from workdocket.storage import statements as sql
 
@@ -289,6 +289,10 @@ class ReadTables:
     def tally(self, most: int) -> Mapping[str, int]:
         return {kind: self._one(statement, most=most)[0] for kind, statement in sql.TALLY.items()}
 
+    def slot(self, generator: str, schedule: str) -> Slot | None:
+        row = self._one(sql.SLOT_OF, generator=generator, schedule=schedule)
+        return codec.slot(row) if row else None
+
     def recall(self, scope: str, since: int) -> tuple[str, Any] | None:
         row = self._one(sql.RECALL, scope=scope, since=since)
         return (row[0], codec.loads(row[1])) if row else None
@@ -373,6 +377,9 @@ class WriteTables(ReadTables):
 
     def extend_claim(self, effect_id: str, claim: str, until: int) -> bool:
         return self._db.execute(sql.EXTEND_CLAIM, {"id": effect_id, "claim": claim, "until": until}).rowcount == 1
+
+    def keep_slot(self, slot: Slot) -> None:
+        self._db.execute(sql.UPSERT_SLOT, codec.slot_columns(slot))
 
     def remember(self, scope: str, request_hash: str, answer: Any, now: int) -> None:
         self._db.execute(

@@ -13,10 +13,11 @@ from typing import Any, TypeVar
 
 from workdocket.app import App
 from workdocket.domain.errors import Finding, WorkError
+from workdocket.domain.model import millis
+from workdocket.generator import Proposal
 from workdocket.ports import EventQuery, OrderQuery
 from workdocket.service.claim import Wanted
 from workdocket.service.desk import Call
-from workdocket.service.orders import Proposal
 from workdocket.service.work import HandIn
 from workdocket.surfaces import wire
 from workdocket.surfaces.identity import Caller
@@ -86,7 +87,7 @@ def call(caller: Caller, operation: str, a: wire.Mutating, lease: str | None = N
 
 
 def ms(time: datetime | None) -> int | None:
-    return None if time is None else round(time.timestamp() * 1000)
+    return None if time is None else millis(time)
 
 
 # read
@@ -102,8 +103,9 @@ async def order_types(app: App, caller: Caller, a: wire.OrderTypes) -> Answer:
 async def propose(app: App, caller: Caller, a: wire.Propose) -> Answer:
     """File a work order; it is planned into items at once. Get the payload's schema from order_types(name) first.
     All faults come back together as findings. Then checkout works on it, or get_order follows it."""
-    times = ms(a.not_before), ms(a.deadline)
-    wanted = Proposal(a.type, a.payload, a.priority, a.meta, *times, tuple(a.depends_on), a.dedupe_key)
+    wanted = Proposal(
+        a.type, a.payload, a.priority, a.meta, a.not_before, a.deadline, tuple(a.depends_on), a.dedupe_key
+    )
     return await app.orders.propose(call(caller, "propose", a), wanted, validate_only=a.validate_only)
 
 

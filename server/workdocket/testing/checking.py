@@ -12,7 +12,8 @@ from pathlib import Path
 
 from workdocket.lint import remarks
 from workdocket.order_type import OrderType
-from workdocket.registry import BrokenType, TypeEntry, entry_of
+from workdocket.plugins import BrokenType
+from workdocket.registry import TypeEntry, entry_of
 from workdocket.testing import values
 from workdocket.testing.changing import Changing
 from workdocket.testing.example import Given, World

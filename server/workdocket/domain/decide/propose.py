@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
+from types import MappingProxyType
 from typing import Any
 
 from workdocket.domain.draft import Draft
@@ -46,9 +47,17 @@ def _circle(plan: Sequence[ItemSpec]) -> list[Finding]:
 
 
 def propose(
-    order: WorkOrder, plan: Sequence[ItemSpec], needed: Sequence[WorkOrder], policy: Policy, actor: Actor
+    order: WorkOrder,
+    plan: Sequence[ItemSpec],
+    needed: Sequence[WorkOrder],
+    policy: Policy,
+    actor: Actor,
+    source: Mapping[str, Any] = MappingProxyType({}),
 ) -> Change:
-    """The order and its items, queued. ``needed`` are the orders that it depends on, as they stand now."""
+    """The order and its items, queued. ``needed`` are the orders that it depends on, as they stand now.
+
+    ``source`` stands in the event: what the proposal came from.
+    """
     dead = [other.id for other in needed if other.state in TERMINAL and other.state != "completed"]
     if dead:
         raise WorkError(
@@ -63,7 +72,7 @@ def propose(
     for n, spec in enumerate(plan, 1):
         item = _item(order, n, spec, item_ids, open_orders, policy)
         draft.items[item.id] = item
-    draft.note("order.proposed", order.id, to_state=order.state, data=_proposal(order))
+    draft.note("order.proposed", order.id, to_state=order.state, data={**_proposal(order), **source})
     draft.note("order.planned", order.id, actor=SYSTEM, data={"items": len(plan)})
     return draft.change()
 

@@ -37,7 +37,7 @@ class Commands(click.Group):
     """A group whose refusals end with exit code 1 and one line on stderr, never a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        from workdocket.registry import BrokenType
+        from workdocket.plugins import BrokenType
         from workdocket.settings import SettingsError
         from workdocket.surfaces.problems import one_line
 
@@ -334,6 +334,28 @@ def prune(session: Session, /, dry_run: bool, yes: bool, as_json: bool) -> None:
         return await service.prune(app.desk, dry_run=dry_run)
 
     session.show("pruned", operate(session, work), as_json)
+
+
+@main.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--dry-run", is_flag=True, help="Say what would be filed, file nothing.")
+@JSON
+@click.pass_obj
+def generate(session: Session, /, names: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
+    """Run generators now, all or those named, and file what they propose. Their schedules go on as before.
+
+    Ends with 1 where a generator raised; what it had proposed before is filed, and the others are run.
+    """
+
+    async def work(app: App, actor: Actor) -> dict[str, Any]:
+        return await app.scheduler.generate(names, actor, dry_run=dry_run)
+
+    answer = operate(session, work)
+    if not answer["generators"]:
+        click.echo("no generators are known: name some in the setting generators", err=True)
+    session.show("generated", answer, as_json)
+    if any("error" in row for row in answer["generators"]):
+        sys.exit(1)
 
 
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -243,10 +243,35 @@ def checked(answer: Answer) -> None:
     out.print(Text(f"{sound}, {many(answer['errors'], 'error')}, {many(answer['notes'], 'note')}"))
 
 
+def generated(answer: Answer) -> None:
+    if not answer["generators"]:
+        return
+    filed = "would file" if answer["dry_run"] else "filed"
+    rows = [
+        (
+            one["generator"],
+            one["filed"],
+            one["duplicates"],
+            one["refused"],
+            counts(one["types"]),
+            one.get("error", ""),
+        )
+        for one in answer["generators"]
+    ]
+    table("", ("generator", filed, "duplicates", "refused", "types", "error"), rows)
+    for one in answer["generators"]:
+        last = one.get("last_slot", {})
+        if "error" in last:
+            out.print(Text(plain(f"{one['generator']}: its slot at {at(last['at'])} failed: {last['error']}")))
+        if "next_slot" in one:
+            out.print(Text(f"{one['generator']}: next slot {at(one['next_slot'])}"))
+
+
 VIEWS: Mapping[str, Callable[[Answer], None]] = {
     "approved": approved,
     "checked": checked,
     "events": events,
+    "generated": generated,
     "explain": explain,
     "migrated": migrated,
     "order": order,

@@ -210,6 +210,19 @@ CREATE TABLE effects (
 CREATE INDEX effects_pending ON effects (next_at) WHERE state = 'pending';
 CREATE INDEX effects_by_order ON effects (order_id);
 
+-- How far a generator is on a schedule: the slot that it is at, or was at last. Where it begins is a slot without outcome.
+CREATE TABLE slots (
+    generator     TEXT NOT NULL,
+    schedule      TEXT NOT NULL,
+    at            INTEGER NOT NULL,
+    state         TEXT NOT NULL,
+    crashes       INTEGER NOT NULL,
+    claim         TEXT,
+    claimed_until INTEGER,
+    outcome       TEXT,
+    PRIMARY KEY (generator, schedule)
+) STRICT, WITHOUT ROWID;
+
 -- Not tied to the other tables: the trail outlives what it is about.
 CREATE TABLE events (
     seq        INTEGER PRIMARY KEY,
