@@ -255,6 +255,7 @@ PROMISES: dict[str, str] = {
     "guard-functions": "A guarded function runs inside the hooks around apply, in whatever thread, and nowhere else.",
     "types-discovered": "Order types are found by entry point, module, module:Class, file and folder.",
     "types-declared": "A TOML or YAML file with schemas, a batch and a ready effect is an order type like one in Python.",
+    "type-versions": "Orders keep the version and the schemas of their type; another edition neither works on them nor applies them.",
     "types-refused-at-start": "A broken schema, a duplicate name or an unknown member stops the start with file and line.",
     "types-checked": "types check says what is wrong with every order type it is given, with file and line, in one run.",
     "kit-catches": "The kit finds the fault in each of the faulty types, and none in a sound one.",

@@ -138,11 +138,12 @@ def gather(makers: Iterable[Callable[[], T]], faults: list[str]) -> list[T]:
 
 
 def duplicates(entries: Sequence[F]) -> list[str]:
-    first: dict[str, F] = {}
+    """Two of one name, and of one version where they have versions."""
+    first: dict[tuple[str, int | None], F] = {}
     return [
         f"{entry.origin}: the name {entry.name!r} is taken by {other.origin}. Rename one of them."
         for entry in entries
-        if (other := first.setdefault(entry.name, entry)) is not entry
+        if (other := first.setdefault((entry.name, getattr(entry, "version", None)), entry)) is not entry
     ]
 
 

@@ -78,7 +78,7 @@ class ItemFilter:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The items that are ready, of a type or of one order of it, by rank, then by skills and concurrency key."""
+    """The items that are ready, of a type or of one order of it, by rank, what they require, and concurrency key."""
 
     type: str
     order_id: str | None = None
@@ -165,16 +165,16 @@ class ReadTx(Protocol):
         """The first item of the next rank."""
         ...
 
-    def skills_after(self, line: Line, group: WorkItem) -> WorkItem | None:
-        """The first item of the next set of skills at an item's rank."""
+    def requires_after(self, line: Line, group: WorkItem) -> WorkItem | None:
+        """The first item at an item's rank that requires something else."""
         ...
 
     def key_after(self, line: Line, group: WorkItem, key: str) -> WorkItem | None:
-        """The first item of the next concurrency key at an item's rank and with its set of skills."""
+        """The first item of the next concurrency key at an item's rank and with what it requires."""
         ...
 
     def turns(self, type: str) -> Mapping[tuple[int, tuple[str, ...]], Turn]:
-        """Who was served last, by rank and skills."""
+        """Who was served last, by rank and what was required."""
         ...
 
     def reserved(self, session: str, wanted: ItemFilter, limit: int) -> tuple[WorkItem, ...]: ...

@@ -7,14 +7,14 @@ import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
 from workdocket.declarative import Misdeclared, declarations_in, declare
 from workdocket.domain.errors import WorkError
-from workdocket.domain.model import Approval
+from workdocket.domain.model import Approval, WorkItem, WorkOrder, checksum
 from workdocket.generator import CatchUp, Generator
 from workdocket.keyword import nearest
 from workdocket.order_type import OrderType, PartSpec, Schema
@@ -34,7 +34,7 @@ from workdocket.plugins import (
     strange_members,
     takes,
 )
-from workdocket.schema import SchemaError, Validator
+from workdocket.schema import SchemaError, Validator, meaning
 from workdocket.settings import TYPE_FILES
 from workdocket.timetable import Timetable, TimetableError, zone_of
 
@@ -59,19 +59,28 @@ class TypeEntry:
     def version(self) -> int:
         return self.type.version
 
+    @cached_property
+    def edition(self) -> str:
+        """The version, and a fingerprint of what the schemas ask for: words and annotations make no difference."""
+        schemas = {f"part {key}": checked for key, checked in self.parts.items() if checked is not None}
+        schemas |= {"payload": self.payload, "result": self.result}
+        asked = {name: meaning(checked.json_schema) for name, checked in schemas.items()}
+        return f"{self.version}-{checksum(asked)[:8]}"
+
     def has(self, hook: str) -> bool:
         """Whether the class has a ``hook`` of its own."""
         return getattr(type(self.type), hook) is not getattr(OrderType, hook)
 
 
 class Registry:
-    """The order types of this process, in the order of their names."""
+    """The order types of this process, in the order of their names. Of several versions the newest takes new orders."""
 
     def __init__(self, entries: Iterable[TypeEntry] = ()) -> None:
-        ordered = sorted(entries, key=lambda entry: entry.name)
+        ordered = sorted(entries, key=lambda entry: (entry.name, entry.version))
         if faults := duplicates(ordered):
             raise BrokenType(*faults)
         self._entries = {entry.name: entry for entry in ordered}
+        self._editions = {(entry.name, entry.edition): entry for entry in ordered}
 
     def __iter__(self) -> Iterator[TypeEntry]:
         return iter(self._entries.values())
@@ -81,6 +90,26 @@ class Registry:
 
     def names(self) -> list[str]:
         return list(self._entries)
+
+    def find(self, thing: WorkOrder | WorkItem) -> TypeEntry | None:
+        """The type as it was when an order was filed; ``None`` where that edition is not registered here."""
+        return self._editions.get((thing.type, thing.edition))
+
+    def of(self, thing: WorkOrder | WorkItem) -> TypeEntry:
+        """As ``find``; refuses where there is none."""
+        entry = self.find(thing)
+        if entry is None:
+            raise WorkError("unknown_type", self.gone(thing), nearest=get_close_matches(thing.type, self._entries))
+        return entry
+
+    def gone(self, thing: WorkOrder | WorkItem) -> str:
+        """Why nothing here works on an order or item."""
+        if thing.type not in self._entries:
+            return f"the order type {thing.type} is not registered here"
+        made, now = thing.edition.partition("-")[0], self._entries[thing.type].version
+        if made == str(now):
+            return f"the schemas of {thing.type} version {made} are others than those that this was filed under"
+        return f"{thing.type} is registered here in version {now}; this was filed under version {made}"
 
     def get(self, name: str) -> TypeEntry:
         if name in self._entries:

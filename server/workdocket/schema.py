@@ -116,6 +116,31 @@ class _Untitled(GenerateJsonSchema):
         return False
 
 
+ANNOTATIONS = frozenset(
+    {"title", "description", "examples", "default", "deprecated", "readOnly", "writeOnly", "$comment"}
+)
+NAMED = frozenset({"properties", "patternProperties", "dependentSchemas", "$defs", "definitions"})
+"""Keywords whose members are named by whoever writes the schema."""
+
+
+def meaning(schema: Any) -> Any:
+    """A JSON Schema without what makes no difference to what it takes: words, examples, messages."""
+    if isinstance(schema, list):
+        return [meaning(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    said = {key: value for key, value in schema.items() if key not in ANNOTATIONS and not key.startswith("x-")}
+    return {key: _meant(key, value) for key, value in said.items()}
+
+
+def _meant(keyword: str, value: Any) -> Any:
+    if keyword in ("enum", "const"):
+        return value
+    if keyword in NAMED and isinstance(value, dict):
+        return {name: meaning(inner) for name, inner in value.items()}
+    return meaning(value)
+
+
 def _as_json(schema: Schema | None, where: str) -> dict[str, Any]:
     try:
         if schema is None:

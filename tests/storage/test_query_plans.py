@@ -200,11 +200,11 @@ async def test_no_statement_of_checkout_heartbeat_submit_or_sweep_scans_a_table(
 
 
 EXPECTED = {
-    sql.SKILLS_AFTER[""]: "items_ready (type=? AND rank=? AND skills>?)",
-    sql.SKILLS_AFTER["order_id"]: "items_ready_in_order (order_number=? AND rank=? AND skills>?)",
+    sql.REQUIRES_AFTER[""]: "items_ready (type=? AND rank=? AND requires>?)",
+    sql.REQUIRES_AFTER["order_id"]: "items_ready_in_order (order_number=? AND rank=? AND requires>?)",
     sql.RANK_AFTER[""]: "items_ready (type=? AND rank>? AND rank<?)",
     sql.RANK_AFTER["order_id"]: "items_ready_in_order (order_number=? AND rank>? AND rank<?)",
-    sql.KEY_AFTER[""]: "items_ready (type=? AND rank=? AND skills=? AND concurrency_key>?)",
+    sql.KEY_AFTER[""]: "items_ready (type=? AND rank=? AND requires=? AND concurrency_key>?)",
     sql.FULL_KEYS: "items_held_by_type (type=? AND lease_expires_at>?)",
     sql.PROMOTE_OVERLONG: "items_growing_old (ready_at<?)",
     sql.TURNS: "PRIMARY KEY (type=?)",

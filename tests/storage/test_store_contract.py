@@ -321,7 +321,7 @@ async def heads(store: RealStore, **wanted: Any) -> list[str]:
         head = tx.rank_after(line, BEFORE_ALL)
         while head is not None:
             found.append(head.id)
-            head = tx.skills_after(line, head) or tx.rank_after(line, head.rank)
+            head = tx.requires_after(line, head) or tx.rank_after(line, head.rank)
         return found
 
     return await store.read(body)
@@ -366,7 +366,7 @@ async def test_the_keys_of_a_group_follow_each_other_and_a_turn_is_remembered(st
 
     # then
     assert (first, second, last) == ("WO-1.3", "WO-1.1", None)
-    assert {group: turn.concurrency_key for group, turn in turns.items()} == {(100, ()): "b"}
+    assert {group: turn.concurrency_key for group, turn in turns.items()} == {(100, ("",)): "b"}
     assert none == {}
 
 

@@ -107,6 +107,7 @@ class WorkItem:
     due_at: int | None = None
     ready_at: int | None = None
     rank: int = LOWEST
+    edition: str = ""
     skills: tuple[str, ...] = ()
     concurrency_key: str = ""
     attempts: int = 0
@@ -118,6 +119,11 @@ class WorkItem:
     reserved_for: str | None = None
     error: dict[str, Any] | None = None
     result: Any = None
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """What has to be there for it to be handed out: its type's edition on the server, skills in the caller."""
+        return (self.edition, *self.skills)
 
     def lined_up(self, now: int) -> WorkItem:
         """In the line of those that can be handed out, or out of it, as state, time and needs call for."""
@@ -133,7 +139,10 @@ class WorkItem:
 
 @dataclass(frozen=True, slots=True)
 class WorkOrder:
-    """The contract: a type and a payload. ``items`` is filled in where a hook or a view needs them."""
+    """The contract: a type and a payload. ``items`` is filled in where a hook or a view needs them.
+
+    ``edition`` is the type's version and a fingerprint of its schemas when the order was filed: no other works on it.
+    """
 
     id: str
     number: int
@@ -148,6 +157,7 @@ class WorkOrder:
     meta: dict[str, Any] = field(default_factory=dict)
     state: str = "queued"
     version: int = 1
+    edition: str = ""
     not_before: int | None = None
     deadline: int | None = None
     deadline_missed_at: int | None = None

@@ -134,6 +134,8 @@ class Claim:
         return False
 
     def _able(self, item: WorkItem) -> bool:
+        if self._desk.registry.find(item) is None:
+            return False
         missing = set(item.skills) - self._wanted.skills
         self._asked |= missing
         return not missing
@@ -162,7 +164,7 @@ class Claim:
         while first is not None:
             heads = []
             for group in self._groups(line, first):
-                turn = turns.get((group.rank, group.skills))
+                turn = turns.get((group.rank, group.requires))
                 head = self._in_turn(line, group, turn, full) if self._able(group) else None
                 if head is not None:
                     heads.append((turn.served if turn else 0, *_age(head), head))
@@ -172,11 +174,11 @@ class Claim:
         return None
 
     def _groups(self, line: Line, first: WorkItem) -> Iterator[WorkItem]:
-        """The first item for each set of skills of one rank."""
+        """The first item for each edition and set of skills of one rank."""
         group: WorkItem | None = first
         while group is not None:
             yield group
-            group = self._tx.skills_after(line, group)
+            group = self._tx.requires_after(line, group)
 
     def _in_turn(self, line: Line, group: WorkItem, turn: Turn | None, full: frozenset[str]) -> WorkItem | None:
         """Round the concurrency keys of a group, on from the one that was served last, to one that has room."""

@@ -72,11 +72,17 @@ class Desk:
     policies: dict[str, Policy] = field(default_factory=dict)
 
     def policy(self, type_name: str) -> Policy:
-        """The rules of a type; of an unregistered one, the settings alone."""
+        """The rules of a type in its newest version; of an unregistered one, the settings alone."""
         if type_name not in self.policies:
             entry = self.registry.get(type_name) if type_name in self.registry.names() else None
             self.policies[type_name] = merged(self.settings, entry)
         return self.policies[type_name]
+
+    def gate(self, order: WorkOrder) -> Policy:
+        """The rules with the approval that the order's own edition of its type asks for."""
+        entry = self.registry.find(order)
+        rules = self.policy(order.type)
+        return rules if entry is None else replace(rules, approval=entry.type.approval, quorum=entry.type.quorum)
 
     @property
     def remembered_since(self) -> int:
@@ -155,7 +161,7 @@ class Desk:
             order=order,
             item=item,
             others=tx.other_states(item),
-            policy=self.policy(order.type),
+            policy=self.gate(order),
             actor=actor,
             now=self.clock.now(),
             dependents=tx.dependents(item),

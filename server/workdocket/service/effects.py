@@ -97,8 +97,7 @@ class Effects:
     def _due(self, tx: ReadTx) -> list[Effect]:
         """Those whose time has come and whose type is registered here; the others are for a process that has it."""
         due = tx.due_effects(self._desk.clock.now(), 50)
-        known = self._desk.registry.names()
-        return [effect for effect in due if must_find_order(tx, effect.order_id).type in known]
+        return [effect for effect in due if self._desk.registry.find(must_find_order(tx, effect.order_id))]
 
     async def run(self, effect_id: str) -> None:
         try:
@@ -199,7 +198,7 @@ class Effects:
         return order, Context(self._orders, f"wd-{order.uid}", attempt, approver)
 
     def _entry(self, order: WorkOrder) -> TypeEntry:
-        return self._desk.registry.get(order.type)
+        return self._desk.registry.of(order)
 
     async def _raised(self, effect: Effect, message: str) -> None:
         jitter = self._desk.ids.jitter()

@@ -56,6 +56,7 @@ class Orders:
             uid=self._desk.ids.token(),
             type=entry.name,
             type_version=entry.version,
+            edition=entry.edition,
             payload=wanted.payload,
             priority=wanted.priority,
             requested_by=call.actor,

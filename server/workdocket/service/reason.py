@@ -71,9 +71,9 @@ class Look:
             yield Reason("agent_limit", f"you hold {most} leases, as many as you may", "submit or release one", "you")
 
     def _queued(self, item: WorkItem) -> Iterator[Reason]:
-        if item.type not in self._desk.registry.names():
-            message = f"the type {item.type} is not registered here"
-            yield Reason("unknown_type", message, "install it, or name it in order_types", "admin")
+        if self._desk.registry.find(item) is None:
+            action = "install or name it in order_types as it was then; or cancel, and propose anew"
+            yield Reason("unknown_type", self._desk.registry.gone(item), action, "admin")
         yield from (self._needed(needed) for needed in item.waiting_for)
         if item.due_at is not None and item.due_at > self.now:
             yield self._not_yet(item, item.due_at)
@@ -148,7 +148,7 @@ class Look:
         return Reason("rejected", "a reviewer refused it for good", action, "admin")
 
     def _awaiting_review(self, order: WorkOrder) -> Reason:
-        policy = self._desk.policy(order.type)
+        policy = self._desk.gate(order)
         gate = policy.approval if policy.quorum == 1 else f"{policy.approval}, {policy.quorum} approvals"
         action = f"review({order.id!r}), then approve or reject"
         return Reason("awaiting_review", f"every item is submitted; the gate is {gate}", action, "reviewer")

@@ -41,15 +41,15 @@ async def packet_of(desk: Desk, order_id: str) -> Packet:
         return order, tx.result_checksums(order_id), tx.decisions(order_id), tx.workers(order_id)
 
     order, checksums, decisions, workers = await desk.store.read(body)
-    if order.type not in desk.registry.names():
-        gone = Finding("unknown_type", "", f"the order type {order.type} is not registered here")
-        return Packet(order, workers, decisions, [gone], None, digest_of(order, checksums, None))
-    entry = desk.registry.get(order.type)
+    entry = desk.registry.find(order)
+    if entry is None:
+        gone = Finding("unknown_type", "", desk.registry.gone(order))
+        seen = replace(order, type_version=0)
+        return Packet(order, workers, decisions, [gone], None, digest_of(seen, checksums, None))
     findings = await _whole_order(desk, entry, order)
     preview, refused = await hooks.preview(entry, await _fresh(desk, order_id), within=desk.hook_seconds)
     findings = [*findings, *refused]
-    seen = replace(order, type_version=entry.version)
-    return Packet(order, workers, decisions, findings, preview, digest_of(seen, checksums, preview))
+    return Packet(order, workers, decisions, findings, preview, digest_of(order, checksums, preview))
 
 
 async def _whole_order(desk: Desk, entry: TypeEntry, order: WorkOrder) -> list[Finding]:
@@ -106,7 +106,7 @@ class Reviews:
         )
 
     def _gate_view(self, packet: Packet) -> Answer:
-        policy = self._desk.policy(packet.order.type)
+        policy = self._desk.gate(packet.order)
         votes = votes_of([one for one in packet.decisions if one.digest in (None, packet.digest)])
         excluded = {packet.order.requested_by.id, *packet.workers} if policy.approval == "four_eyes" else set()
         return {
@@ -160,7 +160,7 @@ class Reviews:
             order,
             actor,
             self._desk.clock.now(),
-            policy=self._desk.policy(order.type),
+            policy=self._desk.gate(order),
             digest=packet.digest,
             findings=packet.findings,
             workers=packet.workers,
@@ -215,7 +215,7 @@ class Reviews:
                 order,
                 call.actor,
                 self._desk.clock.now(),
-                policy=self._desk.policy(order.type),
+                policy=self._desk.gate(order),
                 errors=errors,
                 rework=rework,
                 earlier=tx.decisions(order_id),

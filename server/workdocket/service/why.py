@@ -97,7 +97,7 @@ def _heads(tx: ReadTx, name: str) -> Iterator[WorkItem]:
         if head is None:
             return
         yield head
-        head = tx.skills_after(Line(name), head) or tx.rank_after(Line(name), head.rank)
+        head = tx.requires_after(Line(name), head) or tx.rank_after(Line(name), head.rank)
 
 
 def _orders(tx: ReadTx) -> Iterator[Answer]:

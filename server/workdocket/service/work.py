@@ -88,7 +88,7 @@ class Worker:
 
     def _handed_out(self, tx: ReadTx, item: WorkItem) -> Answer:
         order = must_find_order(tx, item.order_id)
-        entry = self._desk.registry.get(item.type)
+        entry = self._desk.registry.of(item)
         told = self._memory(tx, item, entry)
         return view.present(
             id=item.id,
@@ -215,7 +215,7 @@ class Worker:
     async def _submit_part(self, call: Call, sent: HandIn, key: str, seq: int | None) -> Answer:
         self._measure(sent, "part")
         item = await self._desk.store.read(lambda tx: self._mine(tx, sent, call.actor))
-        entry = self._desk.registry.get(item.type)
+        entry = self._desk.registry.of(item)
         findings = await self._check_part(entry, item, sent, key, seq)
         required = await hooks.required_parts(entry, item, within=self._desk.hook_seconds)
 
@@ -250,7 +250,7 @@ class Worker:
 
     async def _finalize(self, call: Call, sent: HandIn, mode: str) -> Answer:
         item, parts = await self._desk.store.read(lambda tx: (self._mine(tx, sent, call.actor), tx.parts(sent.item_id)))
-        entry = self._desk.registry.get(item.type)
+        entry = self._desk.registry.of(item)
         seconds = self._desk.hook_seconds
         required = await hooks.required_parts(entry, item, within=seconds)
         picked = complete(entry, item, required, parts, mode)
@@ -290,7 +290,7 @@ class Worker:
 
     async def _check_result(self, item: WorkItem, result: Any) -> list[Finding]:
         """Schema first; the type's own check only on what fits it, and on a copy."""
-        entry = self._desk.registry.get(item.type)
+        entry = self._desk.registry.of(item)
         return entry.result.findings(result) or await hooks.check_result(
             entry, item, copied(result), within=self._desk.hook_seconds
         )

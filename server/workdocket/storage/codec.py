@@ -64,6 +64,7 @@ def order(row: Row) -> WorkOrder:
         uid=r["uid"],
         type=r["type"],
         type_version=r["type_version"],
+        edition=r["edition"],
         payload=loads(r["payload"]),
         priority=r["priority"],
         requested_by=Actor(r["requester_type"], r["requester_id"]),
@@ -91,6 +92,7 @@ def order_columns(order: WorkOrder) -> Columns:
         "version": order.version,
         "type": order.type,
         "type_version": order.type_version,
+        "edition": order.edition,
         "state": order.state,
         "priority": order.priority,
         "requester_type": order.requested_by.type,
@@ -114,6 +116,7 @@ def item(row: Row) -> WorkItem:
     """An item from a row of its own columns followed by those of its latest lease."""
     cut = len(sql.ITEM)
     r = _named(sql.ITEM, row[:cut])
+    edition, *skills = loads(r["requires"])
     held = lease(row[cut:]) if row[cut] is not None else None
     return WorkItem(
         id=r["id"],
@@ -133,7 +136,8 @@ def item(row: Row) -> WorkItem:
         due_at=r["due_at"],
         ready_at=r["ready_at"],
         rank=r["rank"],
-        skills=many(r["skills"]),
+        edition=edition,
+        skills=tuple(skills),
         concurrency_key=r["concurrency_key"],
         attempts=r["attempts"],
         fence=r["fence"],
@@ -166,7 +170,7 @@ def item_columns(item: WorkItem, order_number: int | None = None) -> Columns:
         "due_at": item.due_at,
         "ready_at": item.ready_at,
         "rank": item.rank,
-        "skills": dumps(item.skills),
+        "requires": dumps(item.requires),
         "concurrency_key": item.concurrency_key,
         "waiting_for": some(item.waiting_for),
         "needs": some(item.after),

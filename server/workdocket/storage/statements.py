@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from workdocket.domain.machine import ITEM_TABLE, TERMINAL
 
 ORDER = (
-    "number", "id", "uid", "version", "type", "type_version", "state", "priority", "requester_type", "requester_id",
-    "created_at", "changed_at", "not_before", "deadline", "deadline_missed_at", "applied_at", "completed_at",
-    "dedupe_key", "depends_on", "meta", "error", "payload",
+    "number", "id", "uid", "version", "type", "type_version", "edition", "state", "priority", "requester_type",
+    "requester_id", "created_at", "changed_at", "not_before", "deadline", "deadline_missed_at", "applied_at",
+    "completed_at", "dedupe_key", "depends_on", "meta", "error", "payload",
 )  # fmt: skip
 ITEM = (
     "id", "order_id", "order_number", "number", "version", "type", "state", "priority", "key", "created_at",
-    "changed_at", "max_attempts", "attempts", "fence", "due_at", "ready_at", "rank", "skills", "concurrency_key",
+    "changed_at", "max_attempts", "attempts", "fence", "due_at", "ready_at", "rank", "requires", "concurrency_key",
     "waiting_for", "needs", "reserved_for",
     "lease_holder", "lease_expires_at", "result_key", "refused_checksum", "feedback", "error", "input",
 )  # fmt: skip
@@ -85,8 +85,8 @@ INSERT_ORDER = _insert("orders", ORDER)
 UPDATE_ORDER = _update(
     "orders",
     ORDER,
-    ("number", "id", "uid", "type", "type_version", "priority", "requester_type", "requester_id", "created_at",
-     "not_before", "deadline", "dedupe_key", "depends_on", "meta", "payload"),
+    ("number", "id", "uid", "type", "type_version", "edition", "priority", "requester_type", "requester_id",
+     "created_at", "not_before", "deadline", "dedupe_key", "depends_on", "meta", "payload"),
 )  # fmt: skip
 _OVER = ", ".join(f"'{state}'" for state in TERMINAL)
 _WATCHED = f"deadline IS NOT NULL AND deadline_missed_at IS NULL AND state NOT IN ({_OVER})"
@@ -160,15 +160,15 @@ INSERT_ITEM_NEED = "INSERT INTO item_needs (item_id, needs_id) VALUES (:item_id,
 UPDATE_ITEM = _update(
     "items",
     ITEM,
-    ("id", "order_id", "order_number", "number", "type", "priority", "key", "created_at", "max_attempts", "skills",
+    ("id", "order_id", "order_number", "number", "type", "priority", "key", "created_at", "max_attempts", "requires",
      "concurrency_key", "needs", "input"),
 )  # fmt: skip
 
 _LINES = {"": "i.type = :type", "order_id": "i.order_number = (SELECT number FROM orders WHERE id = :order_id)"}
 _WANTED = "i.ready_at IS NOT NULL AND i.priority >= :min_priority"
-_IN_LINE = "ORDER BY i.rank, i.skills, i.concurrency_key, i.order_number, i.number LIMIT 1"
-SKILLS_AFTER = {
-    scope: f"{ITEM_WITH_LEASE} WHERE {line} AND {_WANTED} AND i.rank = :rank AND i.skills > :skills {_IN_LINE}"
+_IN_LINE = "ORDER BY i.rank, i.requires, i.concurrency_key, i.order_number, i.number LIMIT 1"
+REQUIRES_AFTER = {
+    scope: f"{ITEM_WITH_LEASE} WHERE {line} AND {_WANTED} AND i.rank = :rank AND i.requires > :requires {_IN_LINE}"
     for scope, line in _LINES.items()
 }
 RANK_AFTER = {
@@ -176,7 +176,7 @@ RANK_AFTER = {
     for scope, line in _LINES.items()
 }
 KEY_AFTER = {
-    scope: f"{ITEM_WITH_LEASE} WHERE {line} AND {_WANTED} AND i.rank = :rank AND i.skills = :skills"
+    scope: f"{ITEM_WITH_LEASE} WHERE {line} AND {_WANTED} AND i.rank = :rank AND i.requires = :requires"
     f" AND i.concurrency_key > :concurrency_key {_IN_LINE}"
     for scope, line in _LINES.items()
 }
@@ -185,11 +185,11 @@ READY_TYPES = (
     " SELECT (SELECT MIN(i.type) FROM items i WHERE i.ready_at IS NOT NULL AND i.type > types.type)"
     " FROM types WHERE types.type IS NOT NULL) SELECT type FROM types WHERE type IS NOT NULL"
 )
-TURNS = "SELECT rank, skills, concurrency_key, served FROM turns WHERE type = :type"
+TURNS = "SELECT rank, requires, concurrency_key, served FROM turns WHERE type = :type"
 TAKE_TURN = (
-    "INSERT INTO turns (type, rank, skills, concurrency_key, served)"
-    " VALUES (:type, :rank, :skills, :concurrency_key, (SELECT COALESCE(MAX(seq), 0) FROM events))"
-    " ON CONFLICT (type, rank, skills) DO UPDATE"
+    "INSERT INTO turns (type, rank, requires, concurrency_key, served)"
+    " VALUES (:type, :rank, :requires, :concurrency_key, (SELECT COALESCE(MAX(seq), 0) FROM events))"
+    " ON CONFLICT (type, rank, requires) DO UPDATE"
     " SET concurrency_key = excluded.concurrency_key, served = excluded.served"
 )
 _IN_ORDER = (

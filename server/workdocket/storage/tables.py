@@ -224,17 +224,17 @@ class ReadTables:
         given = {"rank": rank, "last_rank": rank_of(line.min_priority)}
         return self._item(sql.RANK_AFTER[_scope(line)], **_line(line), **given)
 
-    def skills_after(self, line: Line, group: WorkItem) -> WorkItem | None:
-        given = {"rank": group.rank, "skills": codec.dumps(group.skills)}
-        return self._item(sql.SKILLS_AFTER[_scope(line)], **_line(line), **given)
+    def requires_after(self, line: Line, group: WorkItem) -> WorkItem | None:
+        given = {"rank": group.rank, "requires": codec.dumps(group.requires)}
+        return self._item(sql.REQUIRES_AFTER[_scope(line)], **_line(line), **given)
 
     def key_after(self, line: Line, group: WorkItem, key: str) -> WorkItem | None:
-        given = {"rank": group.rank, "skills": codec.dumps(group.skills), "concurrency_key": key}
+        given = {"rank": group.rank, "requires": codec.dumps(group.requires), "concurrency_key": key}
         return self._item(sql.KEY_AFTER[_scope(line)], **_line(line), **given)
 
     def turns(self, type: str) -> Mapping[tuple[int, tuple[str, ...]], Turn]:
         rows = self._all(sql.TURNS, type=type)
-        return {(rank, codec.many(skills)): Turn(key, served) for rank, skills, key, served in rows}
+        return {(rank, codec.many(requires)): Turn(key, served) for rank, requires, key, served in rows}
 
     def reserved(self, session: str, wanted: ItemFilter, limit: int) -> tuple[WorkItem, ...]:
         return self._items(
@@ -372,7 +372,7 @@ class WriteTables(ReadTables):
         return self._db.execute(sql.PROMOTE_OVERLONG, given).rowcount
 
     def take_turn(self, item: WorkItem) -> None:
-        given = {"type": item.type, "rank": item.rank, "skills": codec.dumps(item.skills)}
+        given = {"type": item.type, "rank": item.rank, "requires": codec.dumps(item.requires)}
         self._db.execute(sql.TAKE_TURN, {**given, "concurrency_key": item.concurrency_key})
 
     def extend_claim(self, effect_id: str, claim: str, until: int) -> bool:

@@ -96,6 +96,7 @@ def _item(
         waiting_for=(*open_orders, *after),
         due_at=order.not_before,
         rank=rank_of(order.priority),
+        edition=order.edition,
         skills=tuple(sorted(set(spec.skills or ()))),
         concurrency_key=spec.concurrency_key or "",
     ).lined_up(order.created_at)

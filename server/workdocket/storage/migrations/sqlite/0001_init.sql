@@ -14,6 +14,7 @@ CREATE TABLE orders (
     version            INTEGER NOT NULL,
     type               TEXT NOT NULL,
     type_version       INTEGER NOT NULL,
+    edition            TEXT NOT NULL,
     state              TEXT NOT NULL,
     priority           INTEGER NOT NULL,
     requester_type     TEXT NOT NULL,
@@ -74,7 +75,7 @@ CREATE TABLE items (
     due_at           INTEGER,
     ready_at         INTEGER,
     rank             INTEGER NOT NULL,
-    skills           TEXT NOT NULL,
+    requires         TEXT NOT NULL,
     concurrency_key  TEXT NOT NULL,
     waiting_for      TEXT,
     needs            TEXT,
@@ -89,9 +90,9 @@ CREATE TABLE items (
 ) STRICT;
 
 -- What checkout may hand out now: led by what it filters on, free of everything that is delayed or blocked.
-CREATE INDEX items_ready ON items (type, rank, skills, concurrency_key, order_number, number, priority)
+CREATE INDEX items_ready ON items (type, rank, requires, concurrency_key, order_number, number, priority)
     WHERE ready_at IS NOT NULL;
-CREATE INDEX items_ready_in_order ON items (order_number, rank, skills, concurrency_key, number)
+CREATE INDEX items_ready_in_order ON items (order_number, rank, requires, concurrency_key, number)
     WHERE ready_at IS NOT NULL;
 CREATE INDEX items_growing_old ON items (ready_at) WHERE ready_at IS NOT NULL AND rank >= 0;
 CREATE INDEX items_due ON items (type, due_at) WHERE state = 'queued' AND due_at IS NOT NULL;
@@ -111,10 +112,10 @@ CREATE INDEX items_by_place ON items (order_id, number);
 CREATE TABLE turns (
     type            TEXT NOT NULL,
     rank            INTEGER NOT NULL,
-    skills          TEXT NOT NULL,
+    requires        TEXT NOT NULL,
     concurrency_key TEXT NOT NULL,
     served          INTEGER NOT NULL,
-    PRIMARY KEY (type, rank, skills)
+    PRIMARY KEY (type, rank, requires)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE item_needs (
