@@ -21,7 +21,7 @@ from workdocket.domain.model import (
     rank_of,
 )
 from workdocket.ports import Backlog, EventQuery, ItemFilter, Line, Moved, OrderPage, OrderQuery, Slot, Turn
-from workdocket.storage import codec
+from workdocket.storage import codec, listing
 from workdocket.storage import statements as sql
 
 LOWEST_PRIORITY = 0
@@ -87,14 +87,14 @@ class ReadTables:
         return tuple(codec.order(row) for row in self._all(sql.FAILED_SINCE, before=before, limit=limit))
 
     def orders(self, query: OrderQuery) -> OrderPage:
-        where, parameters = _order_conditions(query)
+        where, parameters = listing.conditions(query)
         total = self._one(sql.count_orders(where), **parameters)[0]
-        order_by, keys = _order_sort(query.sort)
+        order_by, keys = listing.sorting(query.sort)
         if query.cursor is not None:
-            where, parameters = _after_cursor(where, parameters, keys, query.cursor)
+            where, parameters = listing.after_cursor(where, parameters, keys, query.cursor)
         rows = self._all(sql.list_orders(where, order_by), **parameters, limit=query.limit + 1)
         found = tuple(codec.order(row) for row in rows[: query.limit])
-        more = tuple(_sort_value(found[-1], name) for name, _ in keys) if len(rows) > query.limit else None
+        more = tuple(listing.sort_value(found[-1], name) for name, _ in keys) if len(rows) > query.limit else None
         return OrderPage(found, self.counts([order.id for order in found]), more, total)
 
     def counts(self, order_ids: Sequence[str]) -> Mapping[str, Mapping[str, int]]:
@@ -398,42 +398,3 @@ def _scope(line: Line) -> str:
 def _line(line: Line) -> dict[str, Any]:
     where = {"order_id": line.order_id} if line.order_id else {"type": line.type}
     return {**where, "min_priority": line.min_priority}
-
-
-def _order_conditions(query: OrderQuery) -> tuple[list[str], dict[str, Any]]:
-    wanted = {name: getattr(query, name) for name in sql.ORDER_FILTERS if getattr(query, name) is not None}
-    where = [sql.ORDER_FILTERS[name] for name in wanted]
-    for n, (key, value) in enumerate(query.meta.items()):
-        where.append(sql.META_FILTER.format(n=n))
-        wanted |= {f"meta_key_{n}": key, f"meta_value_{n}": value}
-    if query.has_available_items is not None:
-        where.append(sql.AVAILABLE_ITEM if query.has_available_items else f"NOT {sql.AVAILABLE_ITEM}")
-        wanted["now"] = query.now
-    return where, wanted
-
-
-SortKey = tuple[str, bool]
-
-
-def _order_sort(sort: Sequence[str]) -> tuple[list[str], list[SortKey]]:
-    keys = [(name.removeprefix("-"), name.startswith("-")) for name in sort]
-    if "id" not in [name for name, _ in keys]:
-        keys.append(("id", keys[-1][1] if keys else False))
-    return [f"{sql.ORDER_SORTS[name]} {'DESC' if down else 'ASC'}" for name, down in keys], keys
-
-
-def _after_cursor(
-    where: list[str], parameters: dict[str, Any], keys: Sequence[SortKey], cursor: Sequence[Any]
-) -> tuple[list[str], dict[str, Any]]:
-    """Rows strictly behind the cursor in the sort: equal in the first n keys, beyond in the next."""
-    options = []
-    for n, (name, down) in enumerate(keys):
-        equal = [f"{sql.ORDER_SORTS[other]} = :cursor_{m}" for m, (other, _) in enumerate(keys[:n])]
-        beyond = f"{sql.ORDER_SORTS[name]} {'<' if down else '>'} :cursor_{n}"
-        options.append(f"({' AND '.join([*equal, beyond])})")
-    values = {f"cursor_{n}": value for n, value in enumerate(cursor)}
-    return [*where, f"({' OR '.join(options)})"], {**parameters, **values}
-
-
-def _sort_value(order: WorkOrder, name: str) -> Any:
-    return order.number if name == "id" else getattr(order, name)
