@@ -1,4 +1,4 @@
-"""A change that is made once, in a real PostgreSQL: the one that WORKDOCKET_TEST_POSTGRES names."""
+"""A change that is made once, in a real PostgreSQL."""
 
 from __future__ import annotations
 
@@ -7,33 +7,38 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from tests.support.built_in import Attempt
+from tests.support.postgres import running
 from workdocket import Diff
 from workdocket.effects.sql import once
-
-psycopg = pytest.importorskip("psycopg", reason="the extra 'postgres' is not installed")
-URL = os.environ.get("WORKDOCKET_TEST_POSTGRES", "")
-pytestmark = pytest.mark.skipif(not URL, reason="WORKDOCKET_TEST_POSTGRES names no server")
 
 MODES: list[dict[str, Any]] = [{}, {"autocommit": True}]
 
 
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with running() as found:
+        yield found
+
+
 @pytest.fixture
-def shop() -> Iterator[str]:
-    """A schema of its own, with one table."""
+def shop(url: str) -> Iterator[str]:
+    """The address of a schema of its own, with one table."""
     name = f"test_{os.getpid()}"
-    with psycopg.connect(URL, autocommit=True) as database:
+    with psycopg.connect(url, autocommit=True) as database:
         database.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE")
         database.execute(f"CREATE SCHEMA {name}")
         database.execute(f"CREATE TABLE {name}.tea (name TEXT)")
-        yield name
+        yield make_conninfo(url, options=f"-c search_path={name}")
         database.execute(f"DROP SCHEMA {name} CASCADE")
 
 
-def opened(schema: str, **mode: Any) -> Any:
-    return psycopg.connect(URL, options=f"-c search_path={schema}", **mode)
+def opened(shop: str, **mode: Any) -> Any:
+    return psycopg.connect(shop, **mode)
 
 
 def add(database: Any) -> Diff:
@@ -41,8 +46,8 @@ def add(database: Any) -> Diff:
     return Diff.between([], ["Assam"])
 
 
-def teas(schema: str) -> list[tuple[str]]:
-    with opened(schema) as database:
+def teas(shop: str) -> list[tuple[str]]:
+    with opened(shop) as database:
         return list(database.execute("SELECT name FROM tea").fetchall())
 
 
