@@ -135,6 +135,60 @@ def code_change(folder: Path) -> Example:
     )
 
 
+STOCK = """\
+name = "stock.count"
+title = "Count what is in stock"
+instructions = "Count each article."
+
+[payload]
+type = "object"
+required = ["database", "articles"]
+[payload.properties.database]
+type = "string"
+pattern = "^/"
+[payload.properties.articles]
+type = "array"
+minItems = 1
+items = { type = "object", required = ["id"], properties = { id = { type = "integer" } } }
+
+[result]
+type = "object"
+required = ["articles"]
+[result.properties.articles]
+type = "array"
+[result.properties.articles.items]
+type = "object"
+required = ["id", "pieces"]
+additionalProperties = false
+properties = { id = { type = "integer" }, pieces = { type = "integer", minimum = 0, maximum = 1000000 } }
+
+[batch]
+over = "/articles"
+size = 2
+every = "/id"
+
+[effect]
+kind = "sqlite.upsert"
+database = { payload = "/database" }
+table = "stock"
+key = ["id"]
+records = { result = "/articles" }
+"""
+
+
+def stock_count(folder: Path) -> Example:
+    database = folder / "stock.db"
+    return Example(
+        {"database": str(database), "articles": [{"id": n} for n in (1, 2, 3)]},
+        results={
+            1: {"articles": [{"id": 1, "pieces": 10}, {"id": 2, "pieces": 20}]},
+            2: {"articles": [{"id": 3, "pieces": 0}]},
+        },
+        observe=lambda: rows(database, "stock"),
+        again="nothing",
+    )
+
+
 EXAMPLES: Mapping[str, Sequence[Callable[[Path], Example]]] = {
     "city.tier.generation": [city_tiers],
     "code.change": [code_change],

@@ -22,9 +22,9 @@ class Example:
     ``results`` and ``parts`` are by item key or number. ``parts`` holds ``{part key: payload}``; a list is the entries
     of a sequence. ``result`` is that of every item not named. ``observe`` returns, as a JSON value, what the effect is
     to change: rows of a table, the text of a file, calls that a stand-in took. ``again`` says what a second order with
-    the same payload and results does to that: ``nothing`` (it may be refused), or ``another`` effect. ``disturb`` changes the
-    world behind the order's back. ``varies`` are JSON Pointers to what a diff says differently each time the same is
-    done in a new world, such as the id of a commit.
+    the same payload and results does to that: ``nothing`` (it may be refused), or ``another`` effect. ``disturb``
+    changes the world behind the order's back. ``varies`` are JSON Pointers to what a diff says differently each time
+    the same is done in a new world, such as the id of a commit.
     """
 
     payload: Any
