@@ -259,7 +259,7 @@ PROMISES: dict[str, str] = {
     "types-refused-at-start": "A broken schema, a duplicate name or an unknown member stops the start with file and line.",
     "types-checked": "types check says what is wrong with every order type it is given, with file and line, in one run.",
     "kit-catches": "The kit finds the fault in each of the faulty types, and none in a sound one.",
-    "kit-passes-built-in": "The kit finds nothing wrong with the built-in types.",
+    "kit-passes-built-in": "The kit finds nothing wrong with any built-in type, nor with one that is declared.",
     "generators-found": "Generators are found as order types are; a file may hold both.",
     "generators-refused-at-start": "A broken generator stops the start with file and line.",
     "generators-scheduled": "A slot of a generator files its proposals as system/scheduler when its time has come.",

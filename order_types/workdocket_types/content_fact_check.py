@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from workdocket import ApplyContext, Diff, Finding, ItemSpec, OrderType, WorkItem, WorkOrder
@@ -47,6 +47,14 @@ class Payload(Strict):
         if len(said) < len(claims):
             raise PydanticCustomError("uniqueItems", "a claim is there twice")
         return claims
+
+    @field_validator("max_age_days")
+    @classmethod
+    def within_the_calendar(cls, age: int | None, info: ValidationInfo) -> int | None:
+        as_of: date | None = info.data.get("as_of")
+        if age is not None and as_of is not None and age > (as_of - date.min).days:
+            raise PydanticCustomError("maximum", "that goes back to before the year 1")
+        return age
 
     @field_validator("report")
     @classmethod
@@ -196,10 +204,10 @@ def _counts(verdicts: list[dict[str, Any]]) -> str:
 
 
 def _reports(order: WorkOrder) -> dict[Path, str]:
-    """The two files: where, and what is in them. The same order, the same text."""
+    """The two files: where, and what is in them. The same order, the same text, which no other order has."""
     path = Path(order.payload["report"]).expanduser()
     verdicts = _verdicts(order)
-    whole = {"order": order.id, "as_of": order.payload["as_of"], "claims": verdicts}
+    whole = {"order": order.id, "uid": order.uid, "as_of": order.payload["as_of"], "claims": verdicts}
     return {
         path.with_suffix(".json"): json.dumps(whole, indent=2, ensure_ascii=False) + "\n",
         path: "\n".join(_markdown(order, verdicts)),

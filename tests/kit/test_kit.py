@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -14,23 +17,41 @@ from tests.kit.faulty._shelf import Shelf, on_a_shelf
 from tests.kit.faulty.appends_every_time import AppendsEveryTime
 from tests.kit.faulty.clock_in_plan import ClockInPlan
 from tests.kit.faulty.sound import Sound
-from tests.order_types.examples import EXAMPLES
-from workdocket import ApplyContext, Diff, Finding, ItemSpec, WorkItem, WorkOrder
+from tests.order_types.examples import EXAMPLES, STOCK, stock_count
+from workdocket import ApplyContext, Diff, Finding, ItemSpec, Refused, WorkItem, WorkOrder
 from workdocket.registry import load
 from workdocket.testing import Example, OrderTypeProblems, check_order_type
 from workdocket.testing.problems import ADVICE
 
 pytestmark = pytest.mark.slow
-BUILT_IN = [entry for entry in load([]) if entry.name in EXAMPLES]
+BUILT_IN = list(load([]))
 
 
 @pytest.mark.scenario("kit-passes-built-in")
 @pytest.mark.parametrize("entry", BUILT_IN, ids=lambda entry: entry.name)
 def test_a_built_in_type_passes(entry: Any) -> None:
+    assert entry.name in EXAMPLES, "give it an example in tests/order_types/examples.py"
+
     checked = check_order_type(entry.type, EXAMPLES[entry.name])
 
     print(f"{checked.name}: {checked.seconds:.1f} s")
     assert checked.notes == ()
+
+
+@pytest.mark.scenario("kit-passes-built-in")
+def test_a_declared_type_passes(tmp_path: Path) -> None:
+    file = tmp_path / "stock.toml"
+    file.write_text(STOCK, "utf-8")
+    [entry] = load([str(file)], entry_points=False)
+
+    checked = check_order_type(type(entry.type), [stock_count])
+
+    print(f"{checked.name}: {checked.seconds:.1f} s")
+    assert checked.notes == ()
+
+
+def test_there_is_an_example_of_installed_types_only() -> None:
+    assert EXAMPLES.keys() == {entry.name for entry in BUILT_IN}
 
 
 def problems(*arguments: Any, **more: Any) -> OrderTypeProblems:
@@ -206,6 +227,75 @@ class RaisesInApply(Sound):
         raise RuntimeError("the shelf is full")
 
 
+class Careful(Sound):
+    """It takes no second order for the same shelf."""
+
+    name = "faulty.careful"
+
+    def preview(self, order: WorkOrder) -> Diff | None:
+        _refuse_if_taken(order, ())
+        return super().preview(order)
+
+    def apply(self, order: WorkOrder, ctx: ApplyContext) -> Diff:
+        _refuse_if_taken(order, {ctx.idempotency_key})
+        return super().apply(order, ctx)
+
+
+def _refuse_if_taken(order: WorkOrder, own: Collection[str]) -> None:
+    if any(file.stem not in own for file in Path(order.payload["shelf"]).glob("*.json")):
+        raise Refused(Finding("taken", "/shelf", "there are notes on it already"))
+
+
+def test_a_second_order_may_be_refused() -> None:
+    assert check_order_type(Careful, [on_a_shelf(again="nothing")]).notes == ()
+    assert problems(Careful, [on_a_shelf(again="another")]).codes == {"again_differs"}
+
+
+class Receipt(Sound):
+    """Its diff has the number of a receipt, another one for each that is written."""
+
+    name = "faulty.receipt"
+
+    def apply(self, order: WorkOrder, ctx: ApplyContext) -> Diff:
+        diff = super().apply(order, ctx)
+        receipt = Path(order.payload["shelf"], f"{ctx.idempotency_key}.txt")
+        if not receipt.exists():
+            written = receipt.with_name(uuid4().hex)
+            written.write_text(uuid4().hex)
+            written.replace(receipt)
+        return replace(diff, after={"notes": diff.after, "receipt": receipt.read_text()})
+
+
+def test_what_varies_from_world_to_world_is_named_in_the_example() -> None:
+    assert "diff_changes" in problems(Receipt, [on_a_shelf()]).codes
+    assert check_order_type(Receipt, [on_a_shelf(varies=["/after/receipt"])]).notes == ()
+
+
+class NewReceipt(Sound):
+    name = "faulty.new_receipt"
+
+    def apply(self, order: WorkOrder, ctx: ApplyContext) -> Diff:
+        return replace(super().apply(order, ctx), after={"receipt": uuid4().hex})
+
+
+def test_what_varies_has_to_be_the_same_in_the_next_attempt_all_the_same() -> None:
+    assert problems(NewReceipt, [on_a_shelf(varies=["/after/receipt"])]).codes == {"diff_changes"}
+
+
+class CountsDays(Sound):
+    """Its plan goes back as many days as it is told."""
+
+    name = "faulty.counts_days"
+    payload = {
+        **Sound.payload,
+        "properties": {**Sound.payload["properties"], "days": {"type": "integer", "minimum": 0}},
+    }
+
+    def plan(self, order: WorkOrder) -> list[ItemSpec]:
+        since = date(2026, 1, 31) - timedelta(days=order.payload.get("days", 0))
+        return [ItemSpec({"since": since.isoformat()})]
+
+
 class Forgetful(Sound):
     """Its second attempt says that nothing changed."""
 
@@ -234,6 +324,7 @@ class Choosy(Sound):
         (RaisesInApply, "apply_raises"),
         (Forgetful, "diff_changes"),
         (Choosy, "plan_raises"),
+        (CountsDays, "plan_raises"),
     ],
 )
 def test_other_faults_are_caught_too(kind: type[Shelf], code: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,7 @@ async def test_each_claim_is_an_item_that_says_how_strictly_it_is_checked(tmp_pa
         ({"report": "report.md"}, ("pattern", "/report")),
         ({"report": "/tmp/report.txt"}, ("pattern", "/report")),
         ({"sources": 0}, ("minimum", "/sources")),
+        ({"max_age_days": 740_000}, ("maximum", "/max_age_days")),
     ],
 )
 async def test_a_payload_that_does_not_fit_is_refused(
@@ -275,6 +277,16 @@ def test_when_one_of_the_two_files_cannot_be_made_neither_is(tmp_path: Path) -> 
         ContentFactCheck().apply(order_of(tmp_path, verdict()), Attempt("key"))
 
     assert [path.name for path in tmp_path.iterdir()] == ["report.md"]
+
+
+def test_the_report_of_an_order_with_the_same_number_of_another_installation_is_not_taken_for_ones_own(
+    tmp_path: Path,
+) -> None:
+    order = order_of(tmp_path, verdict())
+    ContentFactCheck().apply(replace(order, uid="other"), Attempt("other key"))
+
+    with pytest.raises(Refused, match=r"report\.json is there already"):
+        ContentFactCheck().apply(order, Attempt("key"))
 
 
 @pytest.mark.scenario("real-types")

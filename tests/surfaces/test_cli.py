@@ -19,7 +19,8 @@ from click.testing import CliRunner, Result
 
 from tests.support.harness import TYPES, Person, held, passed_on, settings_for, usual_types
 from workdocket.app import open_app
-from workdocket.surfaces.cli import main
+from workdocket.registry import load
+from workdocket.surfaces.cli import main, texts
 from workdocket.surfaces.identity import local_caller
 
 SECONDS = 60
@@ -76,12 +77,14 @@ ECHO = {"message": "hi"}
 ECHOED = {"message": "hi", "verified": True}
 
 
-def work(folder: Path, type: str = "test.echo", payload: Any = ECHO, tool: str = "submit", **sent: Any) -> str:
+def work(
+    folder: Path, type: str = "test.echo", payload: Any = ECHO, tool: str = "submit", registry: Any = None, **sent: Any
+) -> str:
     """An order in this folder's database, filed by one agent and dealt with by another."""
 
     async def filed_and_done() -> str:
         settings = settings_for(folder, database=str(folder / ".workdocket" / "workdocket.db"))
-        async with open_app(settings, registry=usual_types()) as app:
+        async with open_app(settings, registry=registry or usual_types()) as app:
             order_id = await Person(app, local_caller("planner")).propose(type, payload)
             agent = Person(app, local_caller("agent"))
             await agent.ok(tool, **held(await agent.take()), **(sent or {"result": ECHOED}))
@@ -193,6 +196,127 @@ def test_a_person_reviews_approves_with_the_digest_and_sees_the_diff(cli: Cli, f
         assert connection.execute("SELECT * FROM tea").fetchall() == [(1, "Assam")]
 
 
+OLD = "".join(f"line {n}\n" for n in range(40))
+PAGE = """\
+name = "page.write"
+[payload]
+properties = { text = { type = ["string", "null"] } }
+[result]
+properties = { text = { type = "string" } }
+[effect]
+kind = "file.write"
+folder = "pages"
+path = "page.md"
+before = { payload = "/text" }
+text = { result = "/text" }
+"""
+
+
+@pytest.fixture
+def page(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """An order that turns one text of a file into another, ready for review."""
+    (folder / "page.toml").write_text(PAGE)
+    (folder / "pages").mkdir()
+    kinds = load([str(folder / "page.toml")], entry_points=False)
+    monkeypatch.setenv("WORKDOCKET_ORDER_TYPES", str(folder / "page.toml"))
+
+    def ready(before: str | None, after: str) -> str:
+        if before is not None:
+            (folder / "pages" / "page.md").write_text(before)
+        return work(folder, "page.write", {"text": before}, registry=kinds, result={"text": after})
+
+    return ready
+
+
+def shown_lines(done: Result, after: str) -> list[str]:
+    """The lines that follow the one with these words, up to the packet's own next line."""
+    lines = done.stdout.splitlines()
+    [first] = [n for n, line in enumerate(lines) if line.startswith(after)]
+    return lines[first : next((n for n, line in enumerate(lines) if line.startswith("approval")), None)]
+
+
+def test_texts_of_many_lines_are_compared_line_by_line(cli: Cli, page: Callable[..., str]) -> None:
+    order_id = page(OLD, OLD.replace("line 20\n", "line twenty\nand more\n").removesuffix("\n"))
+    expected = [
+        "modified ", "@@ 18 @@", "  line 17", "  line 18", "  line 19", "- line 20", "+ line twenty", "+ and more",
+        "  line 21", "  line 22", "  line 23", "@@ 39 @@", "  line 37", "  line 38", "  line 39",
+        "+ \\ no newline at the end",
+    ]  # fmt: skip
+
+    packet, done = cli("review", order_id), cli("approve", order_id)
+
+    assert [line.rstrip() for line in shown_lines(packet, "modified")] == [line.rstrip() for line in expected]
+    assert [line.rstrip() for line in shown_lines(done, "modified")] == [line.rstrip() for line in expected]
+
+
+def test_a_line_can_pass_neither_for_another_nor_steer_a_terminal(cli: Cli, page: Callable[..., str]) -> None:
+    long = "x" * 78 + "- gone"
+    order_id = page("a\n", f"a\n{HOSTILE}\n{long}\n\tif\r\n")
+
+    packet = cli("review", order_id)
+
+    assert [one for one in packet.stdout if not one.isprintable() and one != "\n"] == []
+    assert shown_lines(packet, "modified") == [
+        "modified ",
+        "  a",
+        "+ \\x1b[31mred\\x1b[0m \\x9b2J \\x202etxt.exe\\x07",
+        f"+ {'x' * 78}",
+        "+…- gone",
+        "+ →   if\\x0d",
+    ]
+
+
+@pytest.mark.parametrize("width", [20, 80])
+def test_lines_of_wide_letters_are_no_wider_than_the_terminal(width: int) -> None:
+    lines = list(texts.compared("早い\n" * 3, "遅い" * 40 + "\n", width))
+
+    assert max(line.cell_len for line in lines) <= width
+    assert "".join(line.plain[2:] for line in lines if line.plain[0] == "+") == "遅い" * 40
+
+
+def test_texts_inside_of_an_object_that_is_added_are_lines_too() -> None:
+    change = {"op": "added", "path": "/run.sh", "before": None, "after": {"executable": True, "text": "a\nb\n"}}
+
+    assert [(one["path"], one["after"]) for one in texts.leaves(change)] == [
+        ("/run.sh/executable", True),
+        ("/run.sh/text", "a\nb\n"),
+    ]
+
+
+def test_long_texts_are_compared_in_bounded_time() -> None:
+    old, new = "\n".join("ab" * 50_000), "\n".join("ba" * 50_000)
+
+    lines = list(texts.compared(old, new, 80))
+
+    assert [line.plain[0] for line in lines] == ["-"] * 100_000 + ["+"] * 100_000
+
+
+def test_only_a_terminal_gets_lines_in_colour(process: Process, page: Callable[..., str], folder: Path) -> None:
+    order_id, types = page("a\n", "b\n"), str(folder / "page.toml")
+
+    piped = process("review", order_id, WORKDOCKET_ORDER_TYPES=types, TERM="xterm-256color")
+    forced = process("review", order_id, WORKDOCKET_ORDER_TYPES=types, TERM="xterm-256color", FORCE_COLOR="1")
+
+    assert "- a\n+ b\n" in piped.stdout
+    assert "\x1b[31m- a\x1b[0m\n\x1b[32m+ b\x1b[0m\n" in forced.stdout
+
+
+def test_a_diff_that_is_cut_is_shown_whole_when_asked_for(cli: Cli, page: Callable[..., str]) -> None:
+    new = "".join(f"another line {n}\n" for n in range(1_000))
+    order_id = page(OLD, new)
+
+    cut, whole = cli("review", order_id), cli("review", order_id.lower(), "--diff")
+    as_json = [json.loads(cli("review", order_id, *more, "--json").stdout) for more in ([], ["--diff"])]
+
+    assert "… and 1 more; with --diff the whole is shown" in cut.stdout
+    assert "another line 7" not in cut.stdout
+    assert shown_lines(whole, "modified")[-1] == "+ another line 999"
+    assert as_json[0]["preview"]["changes_left_out"] == 1
+    assert as_json[1]["preview"]["changes"][0]["after"] == new
+    assert as_json[1]["preview"]["after"] == new
+    assert as_json[0]["digest"] == as_json[1]["digest"]
+
+
 def test_a_person_counts_as_one_where_a_type_asks_for_it(cli: Cli, folder: Path) -> None:
     order_id = work(folder, "test.human")
     assert cli("approve", order_id).exit_code == 0
@@ -258,7 +382,8 @@ def test_a_deadline_is_given_and_shown(cli: Cli, folder: Path) -> None:
     [
         ["types"], ["types", "test.echo"], ["propose", "test.echo", "--payload", "-"], ["orders", "list"],
         ["orders", "show", "WO-1"], ["review"], ["review", "WO-1"], ["explain"], ["explain", "WO-1"], ["events"],
-        ["migrate", "--dry-run"], ["approve", "WO-1"], ["prune", "--dry-run"], ["prune", "--yes"],
+        ["review", "WO-1", "--diff"], ["migrate", "--dry-run"], ["approve", "WO-1"], ["prune", "--dry-run"],
+        ["prune", "--yes"],
     ],
     ids=" ".join,
 )  # fmt: skip

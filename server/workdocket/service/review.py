@@ -69,16 +69,17 @@ class Reviews:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
-    async def review(self, actor: Actor, order_id: str | None) -> Answer:
+    async def review(self, actor: Actor, order_id: str | None, *, room: int = view.LONG) -> Answer:
+        """What awaits a decision, or all that one is about. ``room`` is for the diff, in characters."""
         if order_id is None:
             query = OrderQuery(state="submitted", limit=100)
             page = await self._desk.store.read(lambda tx: tx.orders(query))
             rows = [view.order_row(order, page.counts[order.id]) for order in page.orders]
             return {"orders": rows, "total": page.total, "next": "review(order_id) shows one of them"}
         packet = await packet_of(self._desk, order_id)
-        return await self._desk.store.read(lambda tx: self._packet_view(tx, packet, actor))
+        return await self._desk.store.read(lambda tx: self._packet_view(tx, packet, room))
 
-    def _packet_view(self, tx: ReadTx, packet: Packet, actor: Actor) -> Answer:
+    def _packet_view(self, tx: ReadTx, packet: Packet, room: int) -> Answer:
         order, now = packet.order, self._desk.clock.now()
         shown = order.items[:MOST_ITEMS]
         return {
@@ -86,7 +87,7 @@ class Reviews:
             "items": [self._item_view(tx, item, now, view.share(3 * len(shown))) for item in shown],
             "items_left_out": len(order.items) - len(shown),
             "findings": [finding.as_dict() for finding in packet.findings],
-            **view.present(preview=view.diff(packet.preview)),
+            **view.present(preview=view.diff(packet.preview, room)),
             "digest": packet.digest,
             "gate": self._gate_view(packet),
             "decisions": [view.decision(one) for one in packet.decisions],

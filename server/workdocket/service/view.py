@@ -227,9 +227,11 @@ def event_row(one: Event) -> View:
 
 
 def diff(whole: Mapping[str, Any] | None, limit: int = LONG) -> View | None:
-    """A diff, with its first changes only when it is a long one."""
+    """A diff, with its first changes only when it is a long one; all of it where the limit is ``UNCUT``."""
     if whole is None:
         return None
+    if limit == UNCUT:
+        return dict(whole)
     shown = {**whole, "before": cut(whole.get("before"), limit // 4), "after": cut(whole.get("after"), limit // 4)}
     changes = list(whole.get("changes", ()))
     if len(changes) <= MOST_CHANGES and len(canonical(changes)) <= limit:

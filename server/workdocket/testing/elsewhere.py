@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from inspect import getsourcefile
 from typing import TYPE_CHECKING, Any
 
 from pydantic import GetCoreSchemaHandler
@@ -42,7 +41,7 @@ def plans(entry: TypeEntry, payloads: Sequence[Any]) -> list[Any]:
     cls = type(entry.type)
     request = {
         "module": cls.__module__,
-        "file": getsourcefile(cls),
+        "file": entry.origin.rpartition(":")[0],
         "class": cls.__qualname__,
         "payloads": list(payloads),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -22,8 +22,9 @@ class Example:
     ``results`` and ``parts`` are by item key or number. ``parts`` holds ``{part key: payload}``; a list is the entries
     of a sequence. ``result`` is that of every item not named. ``observe`` returns, as a JSON value, what the effect is
     to change: rows of a table, the text of a file, calls that a stand-in took. ``again`` says what a second order with
-    the same payload and results does to that: ``nothing``, or ``another`` effect. ``disturb`` changes the world behind
-    the order's back.
+    the same payload and results does to that: ``nothing`` (it may be refused), or ``another`` effect. ``disturb``
+    changes the world behind the order's back. ``varies`` are JSON Pointers to what a diff says differently each time
+    the same is done in a new world, such as the id of a commit.
     """
 
     payload: Any
@@ -33,6 +34,7 @@ class Example:
     observe: Callable[[], Any] | None = None
     again: Literal["nothing", "another"] | None = None
     disturb: Callable[[], Any] | None = None
+    varies: Collection[str] = ()
 
     def result_for(self, item: Mapping[str, Any] | WorkItem) -> Any:
         """Its result, or ``None``."""

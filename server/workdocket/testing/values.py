@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 DRAWN = 60
 DEEP = 4
+FAR = 2**53
+"""An integer for schemas without a bound: as far as every JSON parser goes."""
+
 OTHERS: Sequence[Any] = (None, "", 0, [], {}, [[]], [{"": None}])
 LETTERS = {"codec": "utf-8", "exclude_categories": ["Cs"]}
 FORMATS = {
@@ -292,7 +295,8 @@ class Maker:
         step = schema.get("multipleOf", 1)
         whole = st.integers(*(None if end is None else int(end // step) + (n == 0 and end % step > 0)
                               for n, end in enumerate((low, high))))  # fmt: skip
-        return whole.map(lambda n: n * step)
+        far = [st.just(sign * FAR) for sign, end in ((-1, low), (1, high)) if end is None]
+        return st.one_of(whole, *far).map(lambda n: n * step)
 
     def _boolean(self, schema: Mapping[str, Any], deep: int) -> Strategy:
         from hypothesis import strategies as st

@@ -44,7 +44,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except WorkError as error:
-            from workdocket.surfaces.cli.show import plain
+            from workdocket.surfaces.cli.texts import plain
 
             click.echo(plain(one_line(error)), err=True)
         except (BrokenType, SettingsError) as error:
@@ -257,11 +257,20 @@ def explain(session: Session, /, id: str | None, as_json: bool) -> None:
 
 @main.command()
 @click.argument("order_id", required=False)
+@click.option("--diff", "whole", is_flag=True, help="Show the whole diff, however long it is.")
 @JSON
 @click.pass_obj
-def review(session: Session, /, order_id: str | None, as_json: bool) -> None:
+def review(session: Session, /, order_id: str | None, whole: bool, as_json: bool) -> None:
     """Show what awaits a decision, or all that the decision on one order is about, with its digest."""
-    answer = ask(session, "review", {"order_id": order_id} if order_id else {})
+    from workdocket.service.view import UNCUT
+
+    async def all_of_it(app: App, actor: Actor) -> dict[str, Any]:
+        return await app.reviews.review(actor, str(order_id).strip().upper(), room=UNCUT)
+
+    if whole and order_id:
+        answer = operate(session, all_of_it)
+    else:
+        answer = ask(session, "review", {"order_id": order_id} if order_id else {})
     session.show("packet" if order_id else "orders", answer, as_json)
 
 

@@ -13,6 +13,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from workdocket.surfaces.cli import texts
+from workdocket.surfaces.cli.texts import plain
+
 Answer = Mapping[str, Any]
 
 STYLES = {
@@ -31,12 +34,6 @@ def as_json(answer: Answer) -> None:
 
 HIDDEN = re.compile("[\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 """What JSON lets through although it steers a terminal, or the direction of text."""
-
-
-def plain(value: Any) -> str:
-    """A value as harmless text on one line: control characters made visible."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return "".join(one if one.isprintable() else f"\\x{ord(one):02x}" for one in text)
 
 
 def styled(word: str) -> Text:
@@ -133,9 +130,11 @@ def items(rows: Sequence[Answer]) -> None:
     table("items", ("item", "state", "attempts", "leased by", "key"), shown)
 
 
-def diff(one: Answer | None) -> None:
+def diff(one: Answer | None, *, all_of_it: str = "") -> None:
+    """Changes of one line in a table, then texts line by line. ``all_of_it`` says how to see what is left out."""
     if one is None:
         return
+    changes = [leaf for change in one["changes"] for leaf in texts.leaves(change)]
     rows = [
         (
             styled(c["op"]),
@@ -143,11 +142,21 @@ def diff(one: Answer | None) -> None:
             "" if c["before"] is None else c["before"],
             "" if c["after"] is None else c["after"],
         )
-        for c in one["changes"]
+        for c in changes
+        if not texts.has_lines(c)
     ]
-    table(f"diff: {one['summary']}", ("", "path", "before", "after"), rows)
+    title = f"diff: {one['summary']}"
+    if rows or not changes:
+        table(title, ("", "path", "before", "after"), rows)
+    else:
+        out.print(Text(plain(title), style="italic"))
+    for change in changes:
+        if texts.has_lines(change):
+            out.print(Text.assemble(styled(change["op"]), " ", plain(change["path"])))
+            for line in texts.compared(change["before"], change["after"], out.width):
+                out.print(line, no_wrap=True, overflow="ignore", crop=False)
     if one.get("changes_left_out"):
-        out.print(f"… and {one['changes_left_out']} more")
+        out.print(Text(f"… and {one['changes_left_out']} more{all_of_it}"))
 
 
 def events(answer: Answer) -> None:
@@ -219,7 +228,7 @@ def packet(answer: Answer) -> None:
     found = [(finding["code"], finding["path"], finding["message"]) for finding in answer["findings"]]
     if found:
         table("findings: these stand against approval", ("code", "path", "message"), found)
-    diff(answer.get("preview"))
+    diff(answer.get("preview"), all_of_it="; with --diff the whole is shown")
     lines(("approval", f"{gate['approval']}: {gate['who']}; {gate['still_needed']} more needed"))
     lines(("digest", answer["digest"]))
 
