@@ -293,6 +293,8 @@ PROMISES: dict[str, str] = {
     "readme-runs": "The README's commands are what the Makefile offers.",
     "docs-current": "The generated reference is current.",
     "benches-run": "Every bench runs and prints its figures under the machine and the command.",
+    "scaffold-sound": "What `workdocket new` writes passes its own tests, the kit, mypy and ruff as it is.",
+    "scaffold-never-overwrites": "`workdocket new` writes all its files or none, and never over anything.",
     "wheel-works": "The wheel holds everything and works installed outside of the repository.",
 }
 """What the contract says beyond the scenarios."""
@@ -318,7 +320,6 @@ ELSEWHERE: dict[str, str] = {
     "X12": "comes with maintenance",
     "X13": "comes with maintenance",
     "X18": "comes with the HTTP door",
-    "X19": "comes with scaffolds",
     "X20": "the contract's events carry actor, agent and client; tokens and addresses come with the HTTP door",
     "N27": "the contract has no tenants",
     "N33": "the contract has no include and no field selection",

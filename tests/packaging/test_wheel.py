@@ -20,6 +20,7 @@ SECONDS = 60
 EXPECTED = [
     "workdocket/__init__.py",
     "workdocket/py.typed",
+    "workdocket/surfaces/cli/templates/order_type.py.in",
     "workdocket/surfaces/demo/airports.csv",
     "workdocket/surfaces/demo/airports.SOURCE.md",
     "workdocket/effects/sql.py",
@@ -86,8 +87,9 @@ def test_the_wheel_holds_everything_and_nothing_else(wheel: Path) -> None:
         names = archive.namelist()
 
     scripts = sorted(path.name for path in (REPOSITORY / "server").rglob("*.sql"))
+    templates = [str(path.relative_to(REPOSITORY / "server")) for path in (REPOSITORY / "server").rglob("*.in")]
     modules = [f"workdocket_types/{name.replace('.', '_')}.py" for name in BUILT_IN]
-    assert [name for name in [*EXPECTED, *modules] if name not in names] == []
+    assert [name for name in [*EXPECTED, *modules, *templates] if name not in names] == []
     assert sorted(Path(name).name for name in names if name.endswith(".sql")) == scripts != []
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
     roots = {name.split("/")[0] for name in names}

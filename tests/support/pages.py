@@ -56,12 +56,17 @@ def _block(page: Path, text: str, one: re.Match[str], after: re.Match[str] | Non
 
 
 def run(page: Path, folder: Path) -> None:
-    """Do in ``folder`` what the page says, block by block: save files, run commands, compare what they print."""
+    """Do in ``folder`` what the page says, block by block: save files, run commands, compare what they print.
+
+    As in a terminal, a block goes on where the one before it has changed to.
+    """
+    home = folder
     for block in blocks(page):
         if block.file:
             (folder / block.file).write_text(block.text, "utf-8")
         if block.language == "sh" and "make " not in block.text:
-            _shown(block, _run(block, folder))
+            printed, folder = _run(block, folder, home)
+            _shown(block, printed)
         elif block.language == "python":
             assert block.file, f"{block.where} does not say where to save it"
             compile(block.text, block.where, "exec")
@@ -77,13 +82,15 @@ def environment(home: Path) -> dict[str, str]:
     return {**kept, "PATH": f"{COMMANDS}{os.pathsep}{kept['PATH']}", "HOME": str(home), "COLUMNS": "140"}
 
 
-def _run(block: Block, folder: Path) -> str:
+def _run(block: Block, folder: Path, home: Path) -> tuple[str, Path]:
+    """What the block prints, and the folder it ends in."""
+    end = home.with_name(f"{home.name}.end")
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", block.text],
-        cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=SECONDS,
+        ["bash", "-euo", "pipefail", "-c", f"trap 'pwd > \"$END\"' EXIT\n{block.text}"],
+        cwd=folder, env={**environment(home), "END": str(end)}, capture_output=True, text=True, timeout=SECONDS,
     )  # fmt: skip
     assert done.returncode == 0, f"{block.where} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+    return done.stdout, Path(end.read_text().removesuffix("\n"))
 
 
 def _shown(block: Block, printed: str) -> None:

@@ -11,14 +11,14 @@ import click
 
 import workdocket
 from workdocket.domain.errors import WorkError
-from workdocket.surfaces.cli.run import Session, ask, operate
+from workdocket.surfaces.cli.new import new
+from workdocket.surfaces.cli.run import JSON, Session, ask, operate
 from workdocket.surfaces.identity import ROLES
 
 if TYPE_CHECKING:
     from workdocket.app import App
     from workdocket.domain.model import Actor
 
-JSON = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 KEY = click.option("--idempotency-key", help="Makes a repeat of this call harmless.")
 
 
@@ -98,6 +98,9 @@ def init(folder: Path) -> None:
     if not ignore.exists():
         ignore.write_text("*\n")
     click.echo(f"{home} is {'already ' if already else ''}there; the database is made when it is first used.")
+
+
+main.add_command(new)
 
 
 class OrShow(click.Group):

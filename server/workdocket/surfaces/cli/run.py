@@ -9,12 +9,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import click
 
 if TYPE_CHECKING:
     from workdocket.app import App
     from workdocket.domain.model import Actor
     from workdocket.settings import Settings
     from workdocket.surfaces.identity import Caller
+
+JSON = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 
 
 @dataclass

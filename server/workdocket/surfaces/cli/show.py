@@ -276,12 +276,22 @@ def generated(answer: Answer) -> None:
             out.print(Text(f"{one['generator']}: next slot {at(one['next_slot'])}"))
 
 
+def made(answer: Answer) -> None:
+    out.print(f"written in {answer['folder']}:", markup=False, soft_wrap=True)
+    for heading, rows in (("", answer["files"]), ("next:", answer["next"])):
+        if heading:
+            out.print(heading)
+        for row in rows:
+            out.print(f"  {row}", markup=False, soft_wrap=True)
+
+
 VIEWS: Mapping[str, Callable[[Answer], None]] = {
     "approved": approved,
     "checked": checked,
     "events": events,
     "generated": generated,
     "explain": explain,
+    "made": made,
     "migrated": migrated,
     "order": order,
     "orders": orders,
