@@ -189,11 +189,11 @@ def _proposed_type(home: Home, name: str | None) -> TypeEntry:
     """The type that is named, else the first of those that are written here."""
     if name is not None:
         return Registry(home.types).get(name)
-    own = sorted((one.name, one) for one in home.types if Path(one.origin.rpartition(":")[0]).is_relative_to(home.root))
+    own, _ = look(home.settings.order_types, entry_points=False)
     if not own:
         hint = "Make one with workdocket new order-type NAME, or name one with --type."
         raise _refused("there is no order type here to propose orders of", hint)
-    return own[0][1]
+    return min(own, key=lambda entry: entry.name)
 
 
 def _sample(schema: Mapping[str, Any], whole: Mapping[str, Any]) -> Any:
@@ -264,7 +264,9 @@ def _check_name(name: str, kind: str, known: Sequence[str]) -> None:
     for start, why in RESERVED.items():
         if stem.startswith(start):
             raise _refused(f"{stem}.py can't be used: {why}", "Choose a name that begins with another word.")
-    if iskeyword(stem) or stem in sys.stdlib_module_names or stem == "conftest" or find_spec(stem):
+    if iskeyword(stem) or iskeyword(_words(name)["Class"]):
+        raise _refused(f"{stem!r} is a word of Python itself", f"Add a word: '{name}.order'.")
+    if stem in sys.stdlib_module_names or stem == "conftest" or find_spec(stem):
         raise _refused(f"{stem}.py would stand in the way of a module of that name", f"Add a word: '{name}.order'.")
 
 
@@ -318,17 +320,22 @@ def _write(root: Path, written: Files) -> None:
         hint = f"{NOTHING_WRITTEN} Choose another name, or move them away first."
         raise WorkError("invalid_request", f"there already: {', '.join(there)} in {root}", hint=hint, files=there)
     made: list[Path] = []
-    try:
-        for path, text in written.items():
-            _make_folder(path.parent, made)
-            with path.open("x", encoding="utf-8", newline="\n") as file:
-                made.append(path)
-                file.write(text)
-    except BaseException as error:
-        _take_away(made)
-        if isinstance(error, OSError):
-            raise _refused(f"{error.filename}: {error.strerror}", "Mend that and try again.") from error
-        raise
+    for path, text in written.items():
+        try:
+            _put(path, text, made)
+        except BaseException as error:
+            _take_away(made)
+            if isinstance(error, OSError):
+                message = f"{_shown(path, root)} can't be written: {error.strerror}"
+                raise _refused(message, "Mend that and try again.") from error
+            raise
+
+
+def _put(path: Path, text: str, made: list[Path]) -> None:
+    _make_folder(path.parent, made)
+    with path.open("x", encoding="utf-8", newline="\n") as file:
+        made.append(path)
+        file.write(text)
 
 
 def _make_folder(folder: Path, made: list[Path]) -> None:
