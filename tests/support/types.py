@@ -166,6 +166,7 @@ class Tenant(OrderType):
 
     name = "test.tenant"
     payload = {"type": "object", "properties": {"tenant": {}, "items": {"type": "integer"}}}
+    result = {"type": "object", "properties": {"message": {"type": "string"}}}
     concurrency_key = "/tenant"
     max_leases_per_key = 2
 
