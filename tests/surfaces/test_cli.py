@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import os
 import sqlite3
 import subprocess
@@ -34,27 +33,12 @@ Process = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to be in, with nothing set and nobody's data in reach."""
-    for name in [name for name in os.environ if name.startswith("WORKDOCKET_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("COLUMNS", "80")
+def folder(bare: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """With a database of its own, and a payload to propose."""
     monkeypatch.setenv("WORKDOCKET_ORDER_TYPES", ",".join(f"tests.support.types:{name}" for name in NEEDED))
-    here = tmp_path / "here"
-    (here / ".workdocket").mkdir(parents=True)
-    (here / "tea.json").write_text(json.dumps(PAYLOAD))
-    monkeypatch.chdir(here)
-    log = logging.getLogger()
-    monkeypatch.setattr(log, "handlers", list(log.handlers))
-    monkeypatch.setattr(log, "level", log.level)
-    return here
-
-
-@pytest.fixture
-def cli(folder: Path) -> Cli:
-    """A command run in this process."""
-    return lambda *words, **more: CliRunner().invoke(main, [str(word) for word in words], **more)
+    (bare / ".workdocket").mkdir()
+    (bare / "tea.json").write_text(json.dumps(PAYLOAD))
+    return bare
 
 
 @pytest.fixture

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from tests.support import raw
 from tests.support.harness import TYPES
-from workdocket.surfaces.cli import main
 
 HEAD = "from workdocket import Generator, Proposal\n"
 ALLOCATOR = """
@@ -50,17 +47,10 @@ Cli = Callable[..., Result]
 
 
 @pytest.fixture
-def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
-    """A command run in this process, in a folder with nothing but the types of the tests."""
-    for name in [name for name in os.environ if name.startswith("WORKDOCKET_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.chdir(tmp_path)
-    log = logging.getLogger()
-    monkeypatch.setattr(log, "handlers", list(log.handlers))
-    monkeypatch.setattr(log, "level", log.level)
-    (tmp_path / "workdocket.toml").write_text(f'database = "work.db"\norder_types = [{str(TYPES)!r}]\n')
-    return lambda *words: CliRunner().invoke(main, words)
+def folder(bare: Path) -> Path:
+    """With nothing but the types of the tests."""
+    (bare / "workdocket.toml").write_text(f'database = "work.db"\norder_types = [{str(TYPES)!r}]\n')
+    return bare
 
 
 def generators(folder: Path, *sources: str) -> None:
@@ -98,19 +88,19 @@ def test_without_generators_there_is_a_warning_and_success(cli: Cli) -> None:
     ids=["an allocator", "a planner", "both"],
 )
 def test_what_they_propose_is_filed_by_the_scheduler(
-    cli: Cli, tmp_path: Path, sources: list[str], expected: list[dict[str, Any]]
+    cli: Cli, folder: Path, sources: list[str], expected: list[dict[str, Any]]
 ) -> None:
-    generators(tmp_path, *sources)
+    generators(folder, *sources)
 
     done = cli("generate")
 
     assert (done.exit_code, done.stderr) == (0, "")
-    assert orders(tmp_path) == expected
+    assert orders(folder) == expected
 
 
 @pytest.mark.scenario("X16")
-def test_a_dry_run_creates_nothing_and_names_the_types(cli: Cli, tmp_path: Path) -> None:
-    generators(tmp_path, ALLOCATOR, PLANNER)
+def test_a_dry_run_creates_nothing_and_names_the_types(cli: Cli, folder: Path) -> None:
+    generators(folder, ALLOCATOR, PLANNER)
 
     done = cli("generate", "--dry-run")
 
@@ -122,26 +112,26 @@ def test_a_dry_run_creates_nothing_and_names_the_types(cli: Cli, tmp_path: Path)
         ["planner", "2", "0", "0", "2", "test.batch"],
     ]
     assert done.stdout.splitlines()[3].startswith("planner: next slot 20")
-    assert orders(tmp_path) == []
-    assert raw.rows(tmp_path, "SELECT * FROM answers UNION ALL SELECT generator, schedule, at, state FROM slots") == []
+    assert orders(folder) == []
+    assert raw.rows(folder, "SELECT * FROM answers UNION ALL SELECT generator, schedule, at, state FROM slots") == []
 
 
-def test_those_that_are_named_are_run(cli: Cli, tmp_path: Path) -> None:
-    generators(tmp_path, ALLOCATOR, PLANNER)
+def test_those_that_are_named_are_run(cli: Cli, folder: Path) -> None:
+    generators(folder, ALLOCATOR, PLANNER)
 
     done = cli("generate", "planner", "--json")
 
     [row] = json.loads(done.stdout)["generators"]
     assert (row["generator"], row["filed"], row["orders"]) == ("planner", 2, ["WO-1", "WO-2"])
-    assert orders(tmp_path) == BY_PLANNER
+    assert orders(folder) == BY_PLANNER
     unknown = cli("generate", "planer")
     assert (unknown.exit_code, unknown.stdout) == (1, "")
     assert unknown.stderr.startswith("not_found: there is no generator 'planer'")
 
 
 @pytest.mark.scenario("generator-raises", "proposal-refused", "exit-codes")
-def test_one_that_raises_is_told_and_the_rest_is_done(cli: Cli, tmp_path: Path) -> None:
-    generators(tmp_path, FLAKY, PLANNER)
+def test_one_that_raises_is_told_and_the_rest_is_done(cli: Cli, folder: Path) -> None:
+    generators(folder, FLAKY, PLANNER)
 
     done = cli("generate")
 
@@ -149,7 +139,7 @@ def test_one_that_raises_is_told_and_the_rest_is_done(cli: Cli, tmp_path: Path) 
     assert "generator flaky: proposal 1 is refused: test.echo refuses the payload" in done.stderr
     assert "generator flaky raised: RuntimeError: the source is gone" in done.stderr
     assert done.stdout.splitlines()[1].split()[:4] == ["flaky", "1", "0", "1"]
-    assert orders(tmp_path) == [order("test.echo", 0), *BY_PLANNER]
+    assert orders(folder) == [order("test.echo", 0), *BY_PLANNER]
 
     again = json.loads(cli("generate", "flaky", "--json").stdout)["generators"][0]
     assert {name: again[name] for name in ("filed", "duplicates", "refused", "error")} == {
@@ -159,12 +149,12 @@ def test_one_that_raises_is_told_and_the_rest_is_done(cli: Cli, tmp_path: Path) 
 
 
 @pytest.mark.scenario("generators-refused-at-start")
-def test_a_broken_generator_stops_every_command_with_file_and_line(cli: Cli, tmp_path: Path) -> None:
-    generators(tmp_path, PLANNER.replace("0 3", "0 33"))
+def test_a_broken_generator_stops_every_command_with_file_and_line(cli: Cli, folder: Path) -> None:
+    generators(folder, PLANNER.replace("0 3", "0 33"))
 
     done = cli("orders", "list")
 
     assert (done.exit_code, done.stdout) == (1, "")
     assert (
-        done.stderr == f"{tmp_path / 'generators.py'}:3: Planner: '0 33 * * *': bad hour. Mend schedule or time_zone.\n"
+        done.stderr == f"{folder / 'generators.py'}:3: Planner: '0 33 * * *': bad hour. Mend schedule or time_zone.\n"
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -11,36 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 from mcp import Client, StdioServerParameters
 
 from tests.support.harness import passed_on
-from workdocket.surfaces.cli import main
 
 SECONDS = 60
 
 Cli = Callable[..., Result]
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to be in, with nothing set."""
-    for name in [name for name in os.environ if name.startswith("WORKDOCKET_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("COLUMNS", "80")
-    here = tmp_path / "here"
-    here.mkdir()
-    monkeypatch.chdir(here)
-    log = logging.getLogger()
-    monkeypatch.setattr(log, "handlers", list(log.handlers))
-    monkeypatch.setattr(log, "level", log.level)
-    return here
-
-
-@pytest.fixture
-def cli(folder: Path) -> Cli:
-    """A command run in this process."""
-    return lambda *words, **more: CliRunner().invoke(main, [str(word) for word in words], **more)
 
 
 @pytest.fixture
