@@ -100,11 +100,13 @@ async def test_what_was_filed_under_another_edition_is_readable_explained_and_pa
 
     async with days.with_types(shape(tmp_path, **later)) as (_, ann):  # type: ignore[arg-type]
         # when
+        nothing = await ann.ok("checkout")
         second = await ann.propose("test.shape", {"n": 2})
         taken = (await ann.ok("checkout", count=5))["items"]
         named = await ann.ok("checkout", item_id=f"{first}.1")
 
         # then
+        assert (nothing["items"], nothing["reason"]) == ([], "no_match")
         assert [item["order_id"] for item in taken] == [second]
         assert named["items"] == []
         assert (await ann.ok("get_order", order_id=first))["order"]["payload"] == {"n": 1}

@@ -135,6 +135,7 @@ class Claim:
 
     def _able(self, item: WorkItem) -> bool:
         if self._desk.registry.find(item) is None:
+            self._met.add("unknown_type")
             return False
         missing = set(item.skills) - self._wanted.skills
         self._asked |= missing
@@ -214,6 +215,11 @@ class Claim:
             ),
             ("key_limit", "key_limit" in self._met, "items are ready, but their key has all the leases it may have"),
             ("no_match", bool(skills), f"items are ready that ask for skills you did not state: {skills}"),
+            (
+                "no_match",
+                "unknown_type" in self._met,
+                "items are ready whose type is another one here; explain says more",
+            ),
         ]
 
     def _any_open(self) -> bool:
