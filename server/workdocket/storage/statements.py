@@ -253,6 +253,12 @@ _KINDS = {
     "blocked": "i.state = 'queued' AND i.waiting_for IS NOT NULL",
     "leased": "i.lease_expires_at IS NOT NULL",
 }
+ORDER_STATES = "SELECT state, count(*) FROM orders GROUP BY state ORDER BY state"
+LEASE_COUNTS = """
+    SELECT count(CASE WHEN lease_expires_at > :now THEN 1 END), count(CASE WHEN lease_expires_at <= :now THEN 1 END)
+    FROM items WHERE lease_expires_at IS NOT NULL
+"""
+
 TALLY = {
     kind: f"SELECT COUNT(*) FROM (SELECT 1 FROM items i WHERE {where} LIMIT :most + 0) counted"
     for kind, where in _KINDS.items()

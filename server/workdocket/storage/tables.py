@@ -289,6 +289,13 @@ class ReadTables:
     def tally(self, most: int) -> Mapping[str, int]:
         return {kind: self._one(statement, most=most)[0] for kind, statement in sql.TALLY.items()}
 
+    def order_states(self) -> Mapping[str, int]:
+        return dict(self._all(sql.ORDER_STATES))
+
+    def lease_counts(self, now: int) -> tuple[int, int]:
+        live, expired = self._one(sql.LEASE_COUNTS, now=now)
+        return live, expired
+
     def slot(self, generator: str, schedule: str) -> Slot | None:
         row = self._one(sql.SLOT_OF, generator=generator, schedule=schedule)
         return codec.slot(row) if row else None

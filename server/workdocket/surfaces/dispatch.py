@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +24,11 @@ async def run_tool(app: App, caller: Caller, name: str, arguments: Mapping[str, 
         raise
     except Exception as error:
         raise problems.unexpected(error, name) from error
+
+
+def as_text(answer: Mapping[str, Any]) -> str:
+    """An answer as compact JSON, the same bytes at every door."""
+    return json.dumps(answer, separators=(",", ":"), ensure_ascii=False)
 
 
 def _allowed(caller: Caller, name: str) -> ToolSpec:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import secrets
 from collections.abc import Iterable
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 
 from workdocket.domain.errors import WorkError
@@ -30,6 +31,10 @@ class Caller:
     def known_as(self, *, agent: str | None = None, client: str | None = None) -> Caller:
         """The same principal with the labels of one call."""
         return replace(self, actor=replace(self.actor, agent=agent or self.actor.agent, client=client))
+
+
+calling: ContextVar[Caller] = ContextVar("workdocket_caller")
+"""Who sent the request that is being answered, where a server has many callers."""
 
 
 def local_caller(actor: str | None, roles: Iterable[str] = ROLES, *, kind: ActorType = "agent") -> Caller:
