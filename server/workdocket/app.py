@@ -21,6 +21,7 @@ from workdocket.service.orders import Orders
 from workdocket.service.review import Reviews
 from workdocket.service.scheduler import Scheduler
 from workdocket.service.sweeper import Sweeper
+from workdocket.service.tokens import Tokens
 from workdocket.service.why import Why
 from workdocket.service.work import Worker
 from workdocket.settings import Settings
@@ -54,6 +55,7 @@ class App:
     worker: Worker
     reviews: Reviews
     why: Why
+    tokens: Tokens
     scheduler: Scheduler
     sweeper: Sweeper
 
@@ -143,6 +145,7 @@ def assemble(desk: Desk) -> App:
         worker=Worker(desk),
         reviews=reviews,
         why=Why(desk),
+        tokens=Tokens(desk),
         scheduler=scheduler,
         sweeper=Sweeper(desk, effects, scheduler),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
 from workdocket.domain.model import (
+    ActorType,
     Change,
     Decision,
     Effect,
@@ -116,6 +117,27 @@ class Slot:
     outcome: Mapping[str, Any] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Token:
+    """Who may call over HTTP under a secret, of which only the hash is kept. Times in milliseconds."""
+
+    id: str
+    name: str
+    kind: ActorType
+    roles: frozenset[str]
+    hash: str = field(repr=False)
+    created_at: int
+    created_by: str
+    expires_at: int | None = None
+    revoked_at: int | None = None
+    revoked_by: str | None = None
+
+    def state(self, now: int) -> Literal["live", "expired", "revoked"]:
+        if self.revoked_at is not None:
+            return "revoked"
+        return "expired" if self.expires_at is not None and self.expires_at <= now else "live"
+
+
 class ReadTx(Protocol):
     """Finders on one consistent snapshot. An unknown id gives ``None`` or nothing."""
 
@@ -197,6 +219,12 @@ class ReadTx(Protocol):
         ...
 
     def slot(self, generator: str, schedule: str) -> Slot | None: ...
+    def token(self, token_id: str) -> Token | None: ...
+    def tokens(self) -> tuple[Token, ...]:
+        """All that were ever made, the oldest first."""
+        ...
+
+    def any_token(self) -> bool: ...
     def recall(self, scope: str, since: int) -> tuple[str, Any] | None: ...
     def answers_before(self, before: int) -> int: ...
 
@@ -229,6 +257,11 @@ class WriteTx(ReadTx, Protocol):
 
     def extend_claim(self, effect_id: str, claim: str, until: int) -> bool: ...
     def keep_slot(self, slot: Slot) -> None: ...
+    def add_token(self, token: Token) -> None: ...
+    def revoke_token(self, token_id: str, at: int, by: str) -> bool:
+        """Whether it was still to be revoked."""
+        ...
+
     def remember(self, scope: str, request_hash: str, answer: Any, now: int) -> None: ...
     def forget_answers(self, before: int, limit: int) -> int: ...
 
