@@ -29,6 +29,7 @@ from workdocket.storage.engine import dbapi
 from workdocket.storage.migrate import DatabaseTooNew
 from workdocket.storage.sqlite import SqliteStore, bring_up
 from workdocket.storage.tables import ReadTables, WriteTables
+from workdocket.surfaces.pace import Pace
 
 
 class SystemClock:
@@ -56,6 +57,7 @@ class App:
     reviews: Reviews
     why: Why
     tokens: Tokens
+    pace: Pace
     scheduler: Scheduler
     sweeper: Sweeper
 
@@ -146,6 +148,7 @@ def assemble(desk: Desk) -> App:
         reviews=reviews,
         why=Why(desk),
         tokens=Tokens(desk),
+        pace=Pace(desk.settings.max_calls_per_minute),
         scheduler=scheduler,
         sweeper=Sweeper(desk, effects, scheduler),
     )

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, MutableMapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import anyio
@@ -21,8 +22,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from workdocket.app import App
 from workdocket.domain.errors import WorkError
-from workdocket.surfaces import openapi
-from workdocket.surfaces.entrance import Address, Admission, Demanded, Verify, refusal
+from workdocket.settings import Settings
+from workdocket.surfaces import oauth, openapi
+from workdocket.surfaces.bearer import bearer
+from workdocket.surfaces.entrance import Address, Admission, refusal
 from workdocket.surfaces.http import SAFE, Health, Shim, not_allowed
 from workdocket.surfaces.identity import Caller, calling
 from workdocket.surfaces.problems import unexpected
@@ -45,11 +48,8 @@ NOT_FOUND = WorkError("not_found", "there is nothing at this path", hint="See /v
 class Web:
     """The application, and its end: ``app`` is what a server runs, ``close`` lets go of everything that waits."""
 
-    def __init__(
-        self, house: App, *, local: Caller, demanded: Demanded, verify: Verify, challenge: str = "Bearer"
-    ) -> None:
+    def __init__(self, house: App, local: Caller) -> None:
         self._house = house
-        self._demanded = demanded
         self._closing = anyio.Event()
         self._door = Door(house, _agent)
         most_bytes = house.settings.max_payload_bytes + ENVELOPE_BYTES
@@ -60,6 +60,7 @@ class Web:
             routes=[
                 Route("/healthz", Health(house).__call__),
                 Route("/v1/openapi.json", self._document),
+                *_metadata(house.settings),
                 Route("/v1/{tool}", Shim(house, most_bytes).__call__, methods=["GET", "POST"]),
                 *mcp.routes,
                 *sse.routes,
@@ -76,9 +77,9 @@ class Web:
                 Middleware(
                     Admission,
                     local=local,
-                    demanded=demanded,
-                    verify=verify,
-                    challenge=challenge,
+                    demanded=house.tokens.demanded,
+                    verify=bearer(house),
+                    challenge=partial(oauth.challenge, house.settings),
                     most_bytes=most_bytes,
                 ),
                 Middleware(Ending, closing=self._closing),
@@ -98,7 +99,7 @@ class Web:
             yield
 
     async def _document(self, request: Request) -> Response:
-        return JSONResponse(openapi.document(secured=await self._demanded()), headers=SAFE)
+        return JSONResponse(openapi.document(secured=await self._house.tokens.demanded()), headers=SAFE)
 
 
 class Ending:
@@ -141,6 +142,18 @@ class Ending:
         await self._app(scope, until_closing, once)
         if started and not over:
             await send({"type": "http.response.body", "body": b""})
+
+
+def _metadata(settings: Settings) -> list[Route]:
+    """Where clients read which issuer gives them tokens (RFC 9728): for the server, and for its MCP endpoint."""
+
+    def place(path: str) -> Route:
+        async def told(request: Request) -> Response:
+            return JSONResponse(oauth.protected_resource(settings, path), headers=SAFE)
+
+        return Route(oauth.METADATA + path, told)
+
+    return [place(path) for path in ("", "/mcp")] if settings.oauth_issuer else []
 
 
 def _agent() -> Caller:

@@ -18,6 +18,7 @@ from workdocket.surfaces.tools import TOOLS, ToolSpec
 async def run_tool(app: App, caller: Caller, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The answer of a tool; every way in which it can go wrong is a ``WorkError``."""
     try:
+        _in_pace(app, caller)
         spec = _allowed(caller, name)
         return await spec.run(app, caller, _arguments(spec, arguments))
     except WorkError:
@@ -29,6 +30,20 @@ async def run_tool(app: App, caller: Caller, name: str, arguments: Mapping[str, 
 def as_text(answer: Mapping[str, Any]) -> str:
     """An answer as compact JSON, the same bytes at every door."""
     return json.dumps(answer, separators=(",", ":"), ensure_ascii=False)
+
+
+def _in_pace(app: App, caller: Caller) -> None:
+    wait = app.pace.take(caller.actor.id)
+    if wait is not None:
+        most = app.settings.max_calls_per_minute
+        raise WorkError(
+            "limit_exceeded",
+            f"more than {most} calls in a minute",
+            hint="Wait, then go on.",
+            retry_after_seconds=round(wait, 3),
+            limit="max_calls_per_minute",
+            value=most,
+        )
 
 
 def _allowed(caller: Caller, name: str) -> ToolSpec:

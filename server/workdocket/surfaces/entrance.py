@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from workdocket.domain.errors import WorkError
 from workdocket.settings import Settings
+from workdocket.surfaces.bearer import Verify
 from workdocket.surfaces.identity import Caller, calling
 from workdocket.surfaces.problems import problem
 
@@ -22,9 +23,6 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 WILDCARDS = ("0.0.0.0", "::", "")
 PUBLIC = ("/healthz", "/.well-known/")
 """Paths that answer without a token."""
-
-Verify = Callable[[str], Awaitable[Caller | None]]
-Demanded = Callable[[], Awaitable[bool]]
 
 
 def refusal(error: WorkError, *, status: int | None = None, headers: Mapping[str, str] | None = None) -> Response:
@@ -98,7 +96,14 @@ class Admission:
     """
 
     def __init__(
-        self, app: ASGIApp, *, local: Caller, demanded: Demanded, verify: Verify, challenge: str, most_bytes: int
+        self,
+        app: ASGIApp,
+        *,
+        local: Caller,
+        demanded: Callable[[], Awaitable[bool]],
+        verify: Verify,
+        challenge: Callable[[str | None], str],
+        most_bytes: int,
     ) -> None:
         self._app = app
         self._local = local
@@ -114,7 +119,7 @@ class Admission:
         try:
             caller = await self._admitted(scope)
         except WorkError as error:
-            await self._refused(error)(scope, receive, send)
+            await self._refused(error, scope)(scope, receive, send)
             return
         if caller is None:
             await self._app(scope, receive, send)
@@ -146,8 +151,11 @@ class Admission:
         if length.isdecimal() and int(length) > self._most_bytes:
             raise too_large(self._most_bytes)
 
-    def _refused(self, error: WorkError) -> Response:
-        return refusal(error, headers={"WWW-Authenticate": self._challenge} if error.kind.http == 401 else None)
+    def _refused(self, error: WorkError, scope: Scope) -> Response:
+        if error.code != "unauthenticated":
+            return refusal(error)
+        said = "invalid_token" if "authorization" in Headers(scope=scope) else None
+        return refusal(error, headers={"WWW-Authenticate": self._challenge(said)})
 
 
 def too_large(most: int) -> WorkError:

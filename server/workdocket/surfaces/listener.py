@@ -7,7 +7,6 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import anyio
 import uvicorn
@@ -55,7 +54,7 @@ async def _serve(settings: Settings, local: Caller) -> int:
 
 
 async def _until_signalled(house: App, local: Caller, place: socket.socket) -> int:
-    web = Web(house, local=local, demanded=_nobody, verify=_unknown)
+    web = Web(house, local)
     config = uvicorn.Config(
         web.app,
         lifespan="on",
@@ -87,7 +86,7 @@ async def _until_signalled(house: App, local: Caller, place: socket.socket) -> i
 
 
 async def _must_be_safe(house: App) -> None:
-    if not is_loopback(house.settings.host) and not await _nobody():
+    if not is_loopback(house.settings.host) and not await house.tokens.demanded():
         raise WorkError(
             "invalid_request",
             f"on {house.settings.host} other machines reach this server, and there is no token yet",
@@ -111,11 +110,3 @@ def _announce(place: socket.socket) -> None:
     host, port = place.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     print(f"listening on http://{shown}:{port}", file=sys.stderr, flush=True)  # noqa: T201 - to whoever started it
-
-
-async def _nobody() -> bool:
-    return False
-
-
-async def _unknown(secret: str) -> Any:
-    return None
