@@ -85,7 +85,7 @@ class Web:
                 Middleware(Ending, closing=self._closing),
             ],
             exception_handlers={HTTPException: _http_refusal, Exception: _defect},
-            lifespan=self._life,
+            lifespan=lambda _: self.running(),
         )
 
     def close(self) -> None:
@@ -94,7 +94,8 @@ class Web:
         asyncio.get_running_loop().call_later(LAST_WORD_SECONDS, self._closing.set)
 
     @asynccontextmanager
-    async def _life(self, _: Starlette) -> AsyncIterator[None]:
+    async def running(self) -> AsyncIterator[None]:
+        """The application's life, for a server that starts and ends applications; MCP is served within."""
         async with self._door.session_manager.run():
             yield
 
