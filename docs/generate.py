@@ -243,6 +243,71 @@ def settings() -> Iterator[str]:
     )
 
 
+@page("http.md")
+def http() -> Iterator[str]:
+    from workdocket.domain.errors import CATALOGUE
+    from workdocket.surfaces.asgi import ENVELOPE_BYTES
+    from workdocket.surfaces.http import USUALLY
+    from workdocket.surfaces.listener import GRACE_SECONDS
+    from workdocket.surfaces.tools import TOOLS
+
+    reads = [spec.name for spec in TOOLS.values() if spec.hints[0]]
+    yield from text("""
+        # HTTP
+
+        `workdocket serve --transport http` listens on the [settings](settings.md) `host` and `port`, and serves all of
+        this through one guard. [How to serve a team](../how-to/serve-a-team.md) says how to let others in.
+
+        ## Paths
+    """)
+    yield from table(
+        ["path", "method", "what"],
+        [
+            ["`/mcp`", "GET, POST, DELETE", "MCP over streamable HTTP, both protocol eras"],
+            ["`/sse`, `/messages/`", "GET, POST", "MCP over the older HTTP with server-sent events"],
+            ["`/v1/{tool}`", "POST", "a [tool](tools.md), its arguments as a JSON object in the body"],
+            ["`/v1/{tool}`", "GET", f"a tool that only reads, its arguments in the query: {_names(reads)}"],
+            ["`/v1/openapi.json`", "GET", "all of `/v1` as OpenAPI 3.1"],
+            ["`/healthz`", "GET", "whether server and database answer; the numbers for callers that are known"],
+            ["`/.well-known/oauth-protected-resource`", "GET", "where an OAuth issuer is set: which (RFC 9728)"],
+        ],
+    )
+    yield from text(f"""
+        ## The guard
+
+        In this order: the `Host` has to be the server's own, this machine's, or in `allowed_hosts` (421); an `Origin`,
+        which browsers send, has to be the server's own or in `allowed_origins` (403); a body may have
+        `max_payload_bytes` and {ENVELOPE_BYTES >> 20} MiB beside (413); and once a token was made, or an issuer is set,
+        the request needs `Authorization: Bearer …` (401). Only `/healthz` and `/.well-known/` answer without one.
+
+        ## Requests
+
+        - Numbers and truth values are sent as such, not as text; objects and lists may also come as JSON text.
+        - `Idempotency-Key` is the argument `idempotency_key` of every tool that changes something.
+        - Answers to reads carry an `ETag`. With `If-None-Match`, also on a POST, an answer that is still the same is
+          304 without a body.
+        - A page of `list_orders` has {USUALLY["list_orders"]["limit"]} rows unless `limit` says otherwise.
+        - Whoever closes the connection while a call waits is not waited for any longer.
+
+        ## Refusals
+
+        `application/problem+json` (RFC 9457) with the fields of the [error](errors.md) beside; `Retry-After` where it
+        says when to come again.
+    """)
+    by_status: dict[int, list[str]] = {}
+    for kind in CATALOGUE.values():
+        by_status.setdefault(kind.http, []).append(f"`{kind.code}`")
+    yield from table(
+        ["status", "code"], [[str(status), ", ".join(codes)] for status, codes in sorted(by_status.items())]
+    )
+    yield from text(f"""
+        ## The end
+
+        On SIGTERM or SIGINT the server takes no more requests, calls that wait answer with what there is, streams end,
+        and what is still under way has {GRACE_SECONDS} s. The exit code is 128 and the number of the signal.
+    """)
+
+
 @page("commands.md")
 def commands() -> Iterator[str]:
     from workdocket.surfaces.cli import main

@@ -61,7 +61,7 @@ class Web:
                 Route("/healthz", Health(house).__call__),
                 Route("/v1/openapi.json", self._document),
                 *_metadata(house.settings),
-                Route("/v1/{tool}", Shim(house, most_bytes).__call__, methods=["GET", "POST"]),
+                Route("/v1/{tool}", Shim(house, most_bytes)),
                 *mcp.routes,
                 *sse.routes,
             ],

@@ -276,6 +276,11 @@ def generated(answer: Answer) -> None:
             out.print(Text(f"{one['generator']}: next slot {at(one['next_slot'])}"))
 
 
+def stats(answer: Answer) -> None:
+    table("", ("state", "orders"), list(answer["orders"].items()))
+    lines(("leases live", answer["leases"]["live"]), ("leases run out", answer["leases"]["expired"]))
+
+
 def made(answer: Answer) -> None:
     out.print(f"written in {answer['folder']}:", markup=False, soft_wrap=True)
     for heading, rows in (("", answer["files"]), ("next:", answer["next"])):
@@ -299,6 +304,7 @@ VIEWS: Mapping[str, Callable[[Answer], None]] = {
     "proposed": proposed,
     "pruned": pruned,
     "state": state,
+    "stats": stats,
     "type": type_,
     "types": types,
 }
