@@ -13,6 +13,7 @@ import workdocket
 from workdocket.domain.errors import WorkError
 from workdocket.surfaces.cli.new import new
 from workdocket.surfaces.cli.run import JSON, Session, ask, operate
+from workdocket.surfaces.cli.token import token
 from workdocket.surfaces.identity import ROLES
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ def init(folder: Path) -> None:
 
 
 main.add_command(new)
+main.add_command(token)
 
 
 class OrShow(click.Group):
