@@ -29,7 +29,7 @@ class JsonLines(logging.Formatter):
 SECRETS = re.compile(
     r"(?P<mark>\bwdk_(?:[0-9a-z]{10}_)?|\beyJ|(?i:\bbearer\s+)|token\W{1,12})[\w.~+/=-]{16,}",
 )
-"""Bearer tokens, ours and an issuer's, whatever a header carries, and leases: what follows the part that gives it away."""
+"""Bearer tokens, ours and those of an issuer, what headers carry, and leases: all behind the part that tells them."""
 
 
 class Discreet(logging.StreamHandler[TextIO]):
