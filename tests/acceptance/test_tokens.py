@@ -186,7 +186,7 @@ async def test_a_name_revokes_all_its_tokens_an_id_one_and_none_that_are_revoked
     again = await tokens.revoke("ann", BOSS)
 
     assert [one.id for one in by_id] == [second.id]
-    assert {one.id for one in by_name} == {first.id, third.id}
+    assert {(one.id, one.revoked_by) for one in by_name} == {(first.id, "chief"), (third.id, "chief")}
     assert again == ()
     assert {one.id: one.revoked_by for one in await tokens.all() if one.revoked_at} == {
         first.id: "chief", second.id: "boss", third.id: "chief",

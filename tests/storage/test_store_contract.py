@@ -676,12 +676,9 @@ async def test_a_token_is_revoked_once_and_stays_as_it_was_revoked(store: RealSt
     token = a_token("ann")
     await store.write(lambda tx: tx.add_token(token))
 
-    outcomes = [
-        await store.write(lambda tx, who=who, at=at: tx.revoke_token("id-ann", at, who))
-        for who, at in (("boss", NOW + 1), ("chief", NOW + 2))
-    ]
+    await store.write(lambda tx: tx.revoke_token("id-ann", NOW + 1, "boss"))
+    await store.write(lambda tx: tx.revoke_token("id-ann", NOW + 2, "chief"))
 
-    assert outcomes == [True, False]
     assert await store.read(lambda tx: tx.token("id-ann")) == replace(token, revoked_at=NOW + 1, revoked_by="boss")
 
 

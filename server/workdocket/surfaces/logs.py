@@ -26,9 +26,7 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
-SECRETS = re.compile(
-    r"(?P<mark>\bwdk_(?:[0-9a-z]{10}_)?|\beyJ|(?i:\bbearer\s+)|token\W{1,12})[\w.~+/=-]{16,}",
-)
+SECRETS = re.compile(r"(?P<mark>wdk_(?:[0-9a-z]{10}_)?|eyJ|(?:(?i:bearer\s+)|token\W{1,12})(?!wdk_))[\w.~+/=-]{16,}")
 """Bearer tokens, ours and those of an issuer, what headers carry, and leases: all behind the part that tells them."""
 
 
