@@ -30,7 +30,7 @@ from workdocket.domain.model import (
     WorkOrder,
     chained,
 )
-from workdocket.ports import EventQuery, ItemFilter, Line, Moved, OrderQuery, ReadTx, Slot, WriteTx
+from workdocket.ports import EventQuery, ItemFilter, Line, Moved, OrderQuery, ReadTx, Slot, Token, WriteTx
 from workdocket.storage.engine import dbapi
 from workdocket.storage.sqlite import SqliteStore
 from workdocket.storage.tables import ReadTables, WriteTables
@@ -648,3 +648,45 @@ async def test_a_schedule_has_one_slot_the_latest(store: RealStore) -> None:
     assert await store.read(lambda tx: tx.slot("tidy", nightly)) == done
     assert await store.read(lambda tx: tx.slot("tidy", hourly)) == other
     assert await store.read(lambda tx: tx.slot("neat", nightly)) is None
+
+
+# tokens
+
+
+def a_token(name: str, **fields: Any) -> Token:
+    given = {"kind": "agent", "roles": frozenset({"worker"}), "hash": f"hash of {name}", "created_at": NOW, **fields}
+    return Token(id=f"id-{name}", name=name, created_by="boss", **given)
+
+
+@pytest.mark.scenario("tokens-hashed")
+async def test_tokens_are_read_as_they_were_written_the_oldest_first(store: RealStore) -> None:
+    late = a_token("ann", created_at=NOW + 1, roles=frozenset({"admin", "reviewer"}))
+    early = a_token("bob", kind="user", expires_at=NOW + 9)
+    assert await store.read(lambda tx: tx.any_token()) is False
+
+    await store.write(lambda tx: [tx.add_token(late), tx.add_token(early)])
+
+    assert await store.read(lambda tx: tx.tokens()) == (early, late)
+    assert await store.read(lambda tx: (tx.token("id-ann"), tx.token("id-eve"))) == (late, None)
+    assert await store.read(lambda tx: tx.any_token()) is True
+
+
+@pytest.mark.scenario("tokens-revoked-at-once")
+async def test_a_token_is_revoked_once_and_stays_as_it_was_revoked(store: RealStore) -> None:
+    token = a_token("ann")
+    await store.write(lambda tx: tx.add_token(token))
+
+    await store.write(lambda tx: tx.revoke_token("id-ann", NOW + 1, "boss"))
+    await store.write(lambda tx: tx.revoke_token("id-ann", NOW + 2, "chief"))
+
+    assert await store.read(lambda tx: tx.token("id-ann")) == replace(token, revoked_at=NOW + 1, revoked_by="boss")
+
+
+@pytest.mark.scenario("tokens-hashed")
+async def test_a_token_is_never_written_over(store: RealStore) -> None:
+    await store.write(lambda tx: tx.add_token(a_token("ann")))
+
+    with pytest.raises(dbapi.IntegrityError):
+        await store.write(lambda tx: tx.add_token(a_token("ann", hash="another")))
+
+    assert the(await store.read(lambda tx: tx.token("id-ann"))).hash == "hash of ann"

@@ -401,8 +401,8 @@ class WriteTables(ReadTables):
     def add_token(self, token: Token) -> None:
         self._db.execute(sql.INSERT_TOKEN, codec.token_columns(token))
 
-    def revoke_token(self, token_id: str, at: int, by: str) -> bool:
-        return self._db.execute(sql.REVOKE_TOKEN, {"id": token_id, "at": at, "by": by}).rowcount == 1
+    def revoke_token(self, token_id: str, at: int, by: str) -> None:
+        self._db.execute(sql.REVOKE_TOKEN, {"id": token_id, "at": at, "by": by})
 
     def remember(self, scope: str, request_hash: str, answer: Any, now: int) -> None:
         self._db.execute(

@@ -14,6 +14,7 @@ from workdocket.domain.errors import WorkError
 from workdocket.surfaces.cli.new import new
 from workdocket.surfaces.cli.run import JSON, Session, ask, operate
 from workdocket.surfaces.cli.serving import serve, stats
+from workdocket.surfaces.cli.token import token
 
 if TYPE_CHECKING:
     from workdocket.app import App
@@ -91,6 +92,7 @@ def init(folder: Path) -> None:
 
 
 main.add_command(new)
+main.add_command(token)
 
 
 class OrShow(click.Group):
