@@ -71,6 +71,7 @@ def _folders(platform: str, environ: Mapping[str, str]) -> dict[str, str]:
         "appdata": environ.get("APPDATA") or f"{home}/AppData/Roaming",
         "config": environ.get("XDG_CONFIG_HOME") or f"{home}/.config",
         "claude": environ.get("CLAUDE_CONFIG_DIR") or home,
+        "gemini": environ.get("GEMINI_CLI_HOME") or home,
         "codex": environ.get("CODEX_HOME") or f"{home}/.codex",
     }
 
@@ -147,7 +148,7 @@ HOSTS: Mapping[str, Host] = {
     ),
     "gemini": Host(
         title="Gemini CLI",
-        files=_everywhere("{home}/.gemini/settings.json"),
+        files=_everywhere("{gemini}/.gemini/settings.json"),
         project=".gemini/settings.json",
         form="jsonc",
         key="mcpServers",

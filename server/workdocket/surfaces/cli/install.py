@@ -65,8 +65,8 @@ def install(
     """Enter the server into the configuration of CLIENT, which starts it from then on.
 
     The database and the other settings that hold here are written down, so that the same orders are found wherever
-    CLIENT starts the server. The rest of the file stays as it is, and a copy of what it was is kept beside it. Repeating
-    it is harmless.
+    CLIENT starts the server. The rest of the file stays as it is, and a copy of what it was is kept beside it.
+    Repeating it is harmless.
     """
     if url and (roles or actor):
         raise click.UsageError("--role and --actor do not go with --url: there the token says who it is.")
@@ -75,8 +75,10 @@ def install(
     host = HOSTS[client]
     place = _file(host, client, project=project, given=file)
     entry: Json = {}
-    if not undo:
-        entry = _remote(host, client, url, variable) if url else _local(host, session, roles, actor)
+    if url:
+        entry = _remote(host, client, url, variable)
+    elif not undo:
+        entry = _local(host, session, roles, actor)
     task = Task(host, place, name, entry, force=force, project=project)
     if printed:
         click.echo(task.snippet, nl=False)
@@ -102,10 +104,10 @@ def _file(host: Host, client: str, *, project: bool, given: Path | None) -> Path
 def _local(host: Host, session: Session, roles: Sequence[str], actor: str | None) -> Json:
     from workdocket.settings import environment_of
 
-    # This interpreter, by its path in the virtual environment (the target of the link would be outside): it is what runs
-    # now, and stays when the environment is made anew or upgraded. A script would need to be installed beside it, and a
-    # #! line that is not too long. -P keeps the folder that the host starts it in from lending modules: many a project
-    # has a folder that is called like something we import.
+    # This interpreter, by its path in the virtual environment (the target of the link would be outside): it is what
+    # runs now, and stays when the environment is made anew or upgraded. A script would need to be installed beside it,
+    # and a #! line that is not too long. -P keeps the folder that the host starts it in from lending modules: many a
+    # project has a folder that is called like something we import.
     args = ["-P", "-m", "workdocket", "serve"]
     for role in roles:
         args += ["--role", role]
@@ -200,8 +202,8 @@ class Task:
 
     def check_ours(self, there: Any) -> None:
         if not (self.force or _is_ours(there, self.entry, self.name)):
-            hint = f"Choose another --name, or say --force. {UNTOUCHED}"
-            raise _refused(f"{self.path} has an entry {self.name!r} that starts something else", hint)
+            hint = f"Say --name for another entry, or --force for this one all the same. {UNTOUCHED}"
+            raise _refused(f"{self.path} has an entry {self.name!r} that is not ours", hint)
 
     def merged(self, there: Any) -> Json:
         """The entry, with what the user has added to the one that is there."""
@@ -272,8 +274,10 @@ def _check(task: Task, edited: str, wanted: Json) -> None:
 
 
 def _others(task: Task, parsed: Json) -> str:
-    servers = {name: one for name, one in parsed[task.host.key].items() if name != task.name}
-    return json.dumps({**parsed, task.host.key: servers}, default=str)
+    """All but the entry, and the object around it where there is nothing else in it."""
+    servers = {name: one for name, one in parsed.get(task.host.key, {}).items() if name != task.name}
+    rest = {key: servers if key == task.host.key else one for key, one in parsed.items()}
+    return json.dumps({key: one for key, one in rest.items() if key != task.host.key or servers}, default=str)
 
 
 def _undo(task: Task, *, dry_run: bool) -> None:
@@ -336,7 +340,7 @@ def _made_of(task: Task, copy: bytes, there: Json) -> bytes | None:
 
 def _check_gone(task: Task, edited: str, parsed: Json) -> None:
     left = task.form.parse(edited)
-    if task.entry_in(left) is not None or _others(task, {task.host.key: {}, **left}) != _others(task, parsed):
+    if task.entry_in(left) is not None or _others(task, left) != _others(task, parsed):
         raise Unfit("more than the entry would change")
 
 
