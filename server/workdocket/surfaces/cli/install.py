@@ -268,7 +268,10 @@ def _with_entry(task: Task, before: bytes | None) -> bytes:
 
 def _check(task: Task, edited: str, wanted: Json) -> None:
     """The edit did what it was for, and nothing else: neither a value nor the order of names."""
-    found = task.form.parse(edited)
+    try:
+        found = task.form.parse(edited)
+    except Broken as fault:
+        raise Unfit(f"the entry would not fit in: {fault}") from None
     if found != wanted or _others(task, found) != _others(task, wanted):
         raise Unfit("more than the entry would change")
 

@@ -68,7 +68,7 @@ class JsonText:
         if isinstance(value, dict) and node.members is not None:
             return self._merged(text, node, path, value)
         was = text[node.start : node.end]
-        now = _rendered(text, value, _indent_at(text, node.start)) if "\n" in was else _on_one_line(value)
+        now = _rendered(text, value, _indent_at(text, node.start)) if "\n" in was else _on_one_line(value, was)
         return text[: node.start] + now + text[node.end :]
 
     def drop(self, text: str, path: Path) -> str:
@@ -112,19 +112,17 @@ class JsonText:
         return f"{text[:tail]}{row}{close}{text[brace if close else tail :]}"
 
     def _without(self, text: str, node: Node, member: Member) -> str:
+        """Without a member, its comma and the space in front of it; what was put in by ``_inserted`` is gone then."""
         assert node.members is not None
         at = node.members.index(member)
         before = node.members[at - 1] if at else None
-        start = self._tail(text, before.end if before else node.start + 1, member.start)
-        end = member.end
-        if member is not node.members[-1]:
-            return text[:start] + text[end:]
-        if before is None:
-            brace = node.end - 1
-            emptied = start == node.start + 1 and not text[end:brace].strip()
-            return text[:start] + text[brace if emptied else end :]
-        if member.comma is None:
-            assert before.comma is not None
+        first = before.end if before else node.start + 1
+        start, end = self._tail(text, first, member.start), member.end
+        if member is node.members[-1] and before is None and start == first and not text[end : node.end - 1].strip():
+            end = node.end - 1
+        elif start > first and "\n" not in text[end : _space(text, end)]:
+            start = member.start  # the end of the line is the end of the comment in front of it
+        if member is node.members[-1] and member.comma is None and before and before.comma is not None:
             return text[: before.comma] + text[before.comma + 1 : start] + text[end:]
         return text[:start] + text[end:]
 
@@ -255,8 +253,9 @@ def _nested(path: Path, value: Any) -> Any:
 # layout
 
 
-def _on_one_line(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+def _on_one_line(value: Any, like: str) -> str:
+    tight = "," in like and ", " not in like
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":") if tight else None)
 
 
 def _rendered(text: str, value: Any, indent: str) -> str:

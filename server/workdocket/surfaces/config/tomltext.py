@@ -40,16 +40,23 @@ class TomlText:
             new += [*([end] if at or new else []), f"[{'.'.join(map(_key, header))}]{end}", *rows]
         lines[at:at] = new
         for header, (start, stop) in reversed(there.items()):
-            kept = [lines[start], *_updated(lines[start + 1 : stop], wanted[header], end)] if header in wanted else []
-            lines[start:stop] = kept
+            if header in wanted:
+                lines[start + 1 : stop] = _updated(lines[start + 1 : stop], wanted[header], end)
+            else:
+                _cut(lines, start, stop)
         return "".join(lines)
 
     def drop(self, text: str, path: Path) -> str:
         lines = text.splitlines(keepends=True)
         for start, stop in reversed(_sections(lines, path).values()):
-            spaced = start > 0 and not lines[start - 1].strip()
-            del lines[start - spaced : stop]
+            _cut(lines, start, stop)
         return "".join(lines)
+
+
+def _cut(lines: list[str], start: int, stop: int) -> None:
+    """With the empty line in front."""
+    spaced = start > 0 and not lines[start - 1].strip()
+    del lines[start - spaced : stop]
 
 
 def _tables(path: Path, value: Mapping[str, Any]) -> dict[Path, dict[str, Any]]:
