@@ -322,6 +322,15 @@ PROMISES: dict[str, str] = {
     "benches-run": "Every bench runs and prints its figures under the machine and the command.",
     "scaffold-sound": "What `workdocket new` writes passes its own tests, the kit, mypy and ruff as it is.",
     "scaffold-never-overwrites": "`workdocket new` writes all its files or none, and never over anything.",
+    "install-works": "What install writes for a client starts a server, from an empty environment and any folder, on the orders and with the settings that hold where install was called.",
+    "install-keeps-the-rest": "install changes its own entry in a client's configuration and nothing else: values, order, comments, layout, line ends and what the user added to the entry stay.",
+    "install-repeats": "install twice is install once; an older entry of ours is brought up to date.",
+    "install-undo": "install --undo takes the entry out and nothing else; where nothing else was changed, the file is byte by byte what it was.",
+    "install-print": "install --print and --dry-run show the entry or the change, and write nothing.",
+    "install-refuses": "install leaves a file alone that is broken, read-only, can't be edited safely or has another's entry of that name, and says what to do.",
+    "install-url": "install --url enters an address in the client's own form, with the variable that has the token.",
+    "install-atomic": "install keeps a copy, replaces a file whole, through links, with its mode, and never over a change by another program.",
+    "bundle": "The desktop bundle lists the tools of the table under the version of the package, and starts on the folder that its user chose.",
     "wheel-works": "The wheel holds everything and works installed outside of the repository.",
 }
 """What the contract says beyond the scenarios."""

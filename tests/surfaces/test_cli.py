@@ -431,7 +431,13 @@ def test_events_can_be_read_on_from_where_they_stopped(cli: Cli) -> None:
 
 # what it needs
 
-LEAN = [["--help"], ["types"], ["propose", "database.record.insert", "--payload", "tea.json"], ["orders", "list"]]
+LEAN = [
+    ["--help"],
+    ["types"],
+    ["propose", "database.record.insert", "--payload", "tea.json"],
+    ["orders", "list"],
+    ["install", "cursor"],
+]
 
 
 @pytest.mark.parametrize("words", LEAN, ids=" ".join)

@@ -11,6 +11,7 @@ import click
 
 import workdocket
 from workdocket.domain.errors import WorkError
+from workdocket.surfaces.cli.install import install
 from workdocket.surfaces.cli.new import new
 from workdocket.surfaces.cli.run import JSON, Session, ask, operate
 from workdocket.surfaces.cli.serving import serve, stats
@@ -93,6 +94,7 @@ def init(folder: Path) -> None:
 
 main.add_command(new)
 main.add_command(token)
+main.add_command(install)
 
 
 class OrShow(click.Group):
