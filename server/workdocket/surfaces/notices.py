@@ -10,7 +10,6 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 from typing import Any
 
 import anyio
@@ -29,7 +28,7 @@ from mcp.types import SubscriptionsListenRequestParams, SubscriptionsListenResul
 from workdocket.domain.errors import WorkError
 from workdocket.domain.machine import TERMINAL
 from workdocket.domain.model import Event
-from workdocket.ports import EventQuery
+from workdocket.ports import EventQuery, Store
 from workdocket.service.desk import Desk
 from workdocket.surfaces.resources import QUEUE, address, resolved
 
@@ -73,8 +72,16 @@ class Reader:
             self._due[event.uri] = None
             self._news.set()
 
-    async def tell(self) -> None:
-        """Pass on what is heard. Raises ``TimeoutError`` when nobody reads it."""
+    async def serve(self) -> None:
+        """Pass on what is heard until it is dropped, or reads no more."""
+        async with self.held:
+            with self.scope:
+                try:
+                    await self._tell()
+                except Exception as error:
+                    log.warning("a subscriber is dropped: %r", error)
+
+    async def _tell(self) -> None:
         while True:
             await self._news.wait()
             self._news = anyio.Event()
@@ -83,6 +90,37 @@ class Reader:
                 del self._due[uri]
                 with anyio.fail_after(STUCK_SECONDS):
                     await self._session.send_resource_updated(uri)
+
+
+class Follower:
+    """Reads the log on from a place, and publishes what it finds."""
+
+    def __init__(self, store: Store, bus: InMemorySubscriptionBus, place: int) -> None:
+        self.scope = anyio.CancelScope()
+        self._store = store
+        self._bus = bus
+        self._place = place
+
+    async def run(self) -> None:
+        with self.scope:
+            while True:
+                try:
+                    await self._round()
+                except Exception as error:
+                    log.warning("the log cannot be followed for now: %r", error)
+                    await anyio.sleep(AFTER_A_FAILURE_SECONDS)
+
+    async def _round(self) -> None:
+        """Tell what happened since the last round; wait where nothing did."""
+        tick = self._store.tick
+        events = await self._store.read(lambda tx: tx.events(EventQuery(after=self._place, limit=AT_ONCE)))
+        if not events:
+            await self._store.wait(tick, LOOK_ANYWAY_SECONDS)
+            return
+        self._place = events[-1].seq
+        for notice in notices(events):
+            await self._bus.publish(notice)
+        await anyio.sleep(PACE_SECONDS)
 
 
 class Notices:
@@ -99,8 +137,6 @@ class Notices:
         self._listening = 0
         self._following = anyio.CancelScope()
         self._closed = False
-
-    # who listens
 
     async def listen(
         self, principal: str, ctx: ServerRequestContext[Any, Any], params: SubscriptionsListenRequestParams
@@ -124,8 +160,10 @@ class Notices:
     async def subscribe(self, session: ServerSession, uri: str) -> None:
         """One more address for a session of the handshake era."""
         async with self._admitting:
-            reader = self._readers.get(session._connection) or await self._admit(session)
-            self._check_room("addresses", len(reader.addresses | {uri}), MOST_ADDRESSES)
+            reader = self._readers.get(session._connection)
+            has = reader.addresses if reader else set()
+            self._check_room("addresses", len(has | {uri}), MOST_ADDRESSES)
+            reader = reader or await self._admit(session)
             reader.addresses.add(uri)
 
     def unsubscribe(self, session: ServerSession, uri: str) -> None:
@@ -156,7 +194,7 @@ class Notices:
         reader.held.callback(self._drop, reader)
         reader.connection.exit_stack.callback(self._drop, reader)
         self._readers[reader.connection] = reader
-        self._desk.start(partial(self._serve, reader))
+        self._desk.start(reader.serve)
         return reader
 
     def _drop(self, reader: Reader) -> None:
@@ -164,24 +202,15 @@ class Notices:
             del self._readers[reader.connection]
         reader.scope.cancel()
 
-    async def _serve(self, reader: Reader) -> None:
-        async with reader.held:
-            with reader.scope:
-                try:
-                    await reader.tell()
-                except Exception as error:
-                    log.warning("a subscriber is dropped: %r", error)
-
-    # what they are told
-
     @asynccontextmanager
     async def _followed(self) -> AsyncIterator[None]:
         """The log is followed while anybody is in here, from where it was when the first came in."""
         async with self._coming:
             if not self._listening:
                 place = await self._desk.store.read(lambda tx: tx.last_event())
-                self._following = anyio.CancelScope()
-                self._desk.start(partial(self._follow, place, self._following))
+                follower = Follower(self._desk.store, self._bus, place)
+                self._following = follower.scope
+                self._desk.start(follower.run)
             self._listening += 1
         try:
             yield
@@ -189,28 +218,6 @@ class Notices:
             self._listening -= 1
             if not self._listening:
                 self._following.cancel()
-
-    async def _follow(self, place: int, scope: anyio.CancelScope) -> None:
-        with scope:
-            while True:
-                try:
-                    place = await self._told_since(place)
-                except Exception as error:
-                    log.warning("the log cannot be followed for now: %r", error)
-                    await anyio.sleep(AFTER_A_FAILURE_SECONDS)
-
-    async def _told_since(self, place: int) -> int:
-        """One round: tell what happened after a place in the log, or wait; returns the place now."""
-        store = self._desk.store
-        tick = store.tick
-        events = await store.read(lambda tx: tx.events(EventQuery(after=place, limit=AT_ONCE)))
-        if not events:
-            await store.wait(tick, LOOK_ANYWAY_SECONDS)
-            return place
-        for notice in notices(events):
-            await self._bus.publish(notice)
-        await anyio.sleep(PACE_SECONDS)
-        return events[-1].seq
 
 
 def notices(events: Sequence[Event]) -> Iterator[ServerEvent]:

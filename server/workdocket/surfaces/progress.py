@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
 from mcp.server.mcpserver import Context
+
+log = logging.getLogger("workdocket.progress")
 
 EVERY_SECONDS = 2.0
 
@@ -39,4 +42,8 @@ async def _tell(context: Context[None, Any], doing: str, total: float | None, ev
     while True:
         await anyio.sleep(every)
         passed = round(anyio.current_time() - began, 3)
-        await context.report_progress(passed, total, doing)
+        try:
+            await context.report_progress(passed, total, doing)
+        except Exception as error:
+            log.info("nobody hears of progress any more: %r", error)
+            return

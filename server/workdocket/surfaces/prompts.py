@@ -195,5 +195,5 @@ def _words(given: Mapping[str, str]) -> dict[str, str]:
         "filter": ", ".join(f"{name}={value!r}" for name, value in narrowed.items() if value),
         "until": f"until {count} are done, or nothing is left" if count else "until nothing is left",
         "start": f"It is {order_id}." if order_id else f"Call {listing} to see which they are.",
-        "wish": f" What is wanted, in the words of who asks:\n\n{wish}\n" if wish else "",
+        "wish": f" What is wanted, in the words of who asks:\n\n{wish}" if wish else "",
     }

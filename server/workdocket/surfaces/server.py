@@ -166,7 +166,7 @@ class Door(MCPServer[None]):
         with _protocol():
             caller = self._caller()
             resources.check(caller)
-            return await self._notices.listen(caller.actor.session, ctx, params)
+            return await self._notices.listen(caller.actor.id, ctx, params)
 
     async def _discover(self, ctx: Request, params: RequestParams) -> DiscoverResult:
         """As the SDK does it, but of the lists only that of resources ever changes."""
