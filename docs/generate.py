@@ -298,8 +298,8 @@ def mcp() -> Iterator[str]:
 
         Names of order types (what begins with the typed text first, then what contains it) and ids of orders and items
         (the newest first; a number alone will do), in the arguments of prompts and in the templates above. At most
-        {MOST} values, with the number of all. For `work_the_queue` orders that are not over are offered, for `review_orders`
-        those that await review, and of the `type` alone where it was given before.
+        {MOST} values, with the number of all. For `work_the_queue` orders that are not over are offered, for
+        `review_orders` those that await review, and of the `type` alone where it was given before.
 
         ## Progress
 

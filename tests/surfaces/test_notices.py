@@ -12,6 +12,7 @@ from mcp import Client, MCPError
 
 from tests.support.doors import door, door_of, listening
 from tests.support.harness import LIMIT, House, agent, held, house, server
+from tests.support.process import START_LIMIT, Server
 from workdocket.ports import EventQuery
 from workdocket.surfaces import notices
 from workdocket.surfaces.identity import local_caller
@@ -278,3 +279,34 @@ async def test_the_door_ends_open_streams_and_opens_no_more(home: House) -> None
     async with listening(shared, "legacy") as cat:
         with pytest.raises(MCPError):
             await cat.subscribe(QUEUE)
+
+
+MODERN = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientCapabilities": {},
+    "io.modelcontextprotocol/clientInfo": {"name": "raw", "version": "1"},
+}
+
+
+@ERAS
+@pytest.mark.scenario("ends-in-time")
+async def test_a_server_that_somebody_listens_to_ends_with_its_pipe(tmp_path: Path, mode: str) -> None:
+    # given a server process with a listener
+    process = await Server.start(tmp_path)
+    try:
+        if mode == "legacy":
+            await process.greet()
+            await process.request("resources/subscribe", uri=QUEUE)
+        else:
+            process.begin(
+                "subscriptions/listen", {"_meta": MODERN, "notifications": {"resourceSubscriptions": [QUEUE]}}
+            )
+            async with asyncio.timeout(START_LIMIT):
+                await process.begin("tools/call", {"_meta": MODERN, "name": "checkout", "arguments": {}})
+            assert b"notifications/subscriptions/acknowledged" in process.written
+        # when its client closes the pipe
+        process.close_stdin()
+        # then it ends as always
+        assert await process.ended() == 0
+    finally:
+        await process.kill()
