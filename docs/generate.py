@@ -221,6 +221,93 @@ def tools() -> Iterator[str]:
         yield from text(f"Answers with {_names(tool.output_schema['properties'])}.")
 
 
+@page("mcp.md")
+def mcp() -> Iterator[str]:
+    from workdocket.surfaces.completion import MOST
+    from workdocket.surfaces.notices import MOST_ADDRESSES, MOST_STREAMS
+    from workdocket.surfaces.progress import EVERY_SECONDS, LONG
+    from workdocket.surfaces.prompts import ARGUMENTS, PROMPTS
+    from workdocket.surfaces.resources import KINDS, MOST_LISTED, PAGE, QUEUE
+    from workdocket.surfaces.server import INSTRUCTIONS
+
+    yield from text("""
+        # MCP beyond tools
+
+        What the server offers a client besides its [tools](tools.md), in the revisions of the protocol with a handshake
+        (2025-11-25 and earlier) and in the one without (2026-07-28). A refusal is a JSON-RPC error: -32602 for what is
+        unknown or does not fit, -32600 for what the caller may not do, -32603 for a fault here. Its `data.error` is the
+        object of [errors](errors.md), with the same codes.
+
+        ## Instructions
+
+        What every client is told at the start:
+    """)
+    yield from ["```text", *INSTRUCTIONS.splitlines(), "```"]
+    yield from text("""
+        ## Resources
+
+        JSON, and the same that the tool answers to the same caller. Any role can read them; without one, nothing is
+        listed.
+    """)
+    yield from table(
+        ["address", "what it shows"], [[f"`{kind.template}`", kind.description] for kind in KINDS.values()]
+    )
+    yield from text(f"""
+        `resources/list` has the queue, every order type, and the newest {MOST_LISTED} orders that are not over, {PAGE}
+        to a page. The lists of tools, templates and prompts have one page.
+
+        ## Notices of changes
+
+        An order, an item or the queue is told of when an event of the [log](events.md) says that it changed, whichever
+        process changed it. So a heartbeat that only renews is not told of, nor is time passing by. Several changes
+        within a tenth of a second are told as one. There is no replay: who connects anew reads anew.
+    """)
+    yield from table(
+        ["", "2025-11-25 and earlier", "2026-07-28"],
+        [
+            ["an address", "`resources/subscribe`, `resources/unsubscribe`", "`subscriptions/listen`"],
+            ["what cannot be read", "refused", "left out of what is acknowledged, where it is no address of these"],
+            ["the list of resources", f"not told of; subscribe to `{QUEUE}`", "`resourcesListChanged`"],
+            ["the lists of tools and prompts", "never change", "never change"],
+            ["limits", f"{MOST_ADDRESSES} addresses a session",
+             f"{MOST_ADDRESSES} addresses a stream, {MOST_STREAMS} streams a principal"],
+        ],
+    )  # fmt: skip
+    yield from text("""
+        ## Prompts
+
+        Each is offered to the roles that can do what it asks for. An argument that is unknown, missing or names what
+        does not exist is refused.
+    """)
+    yield from table(
+        ["prompt", "what for", "roles", "arguments"],
+        [
+            [
+                f"`{spec.name}`",
+                spec.description,
+                ", ".join(sorted(spec.roles)),
+                ", ".join(f"`{name}`{' (required)' if name in spec.required else ''}" for name in spec.arguments),
+            ]
+            for spec in PROMPTS.values()
+        ],
+    )
+    yield ""
+    yield from table(["argument", "meaning"], [[f"`{name}`", meaning] for name, meaning in ARGUMENTS.items()])
+    yield from text(f"""
+        ## Completion
+
+        Names of order types (what begins with the typed text first, then what contains it) and ids of orders and items
+        (the newest first; a number alone will do), in the arguments of prompts and in the templates above. At most
+        {MOST} values, with the number of all. For `work_the_queue` orders that are not over are offered, for
+        `review_orders` those that await review, and of the `type` alone where it was given before.
+
+        ## Progress
+
+        While {_names(LONG)} wait or apply, a client that sent a progress token is told every {EVERY_SECONDS:g} s how
+        many seconds have passed. A call that is cancelled while it waits ends at once and writes nothing.
+    """)
+
+
 @page("settings.md")
 def settings() -> Iterator[str]:
     from workdocket.settings import FILE, PREFIX, Settings

@@ -498,6 +498,28 @@ async def test_pages_of_orders_join_without_gap_or_double(store: RealStore) -> N
     assert len(set(found)) == 25
 
 
+async def test_ids_are_found_by_how_they_begin_and_orders_while_they_are_open(store: RealStore) -> None:
+    def body(tx: WriteTx) -> None:
+        for n in range(1, 13):
+            filed(tx, *[ItemSpec({}, key=f"k{m}") for m in range(11 if n == 1 else 1)])
+        tx.apply(decide.cancel(the(tx.order("WO-12", items=True)), ANN, NOW, None))
+
+    await store.write(body)
+
+    async def orders(**wanted: Any) -> list[str]:
+        page = await store.read(lambda tx: tx.orders(OrderQuery(sort=("-id",), **wanted)))
+        assert page.total == len(page.orders)
+        return [order.id for order in page.orders]
+
+    assert await orders(id_prefix="WO-1") == ["WO-12", "WO-11", "WO-10", "WO-1"]
+    assert await orders(id_prefix="WO-1", open=True) == ["WO-11", "WO-10", "WO-1"]
+    assert await orders(id_prefix="WO-_") == []
+    assert await store.read(lambda tx: tx.item_ids("WO-1", 3)) == (("WO-12.1", "WO-11.1", "WO-10.1"), 14)
+    assert await store.read(lambda tx: tx.item_ids("WO-1.1", 9)) == (("WO-1.1", "WO-1.10", "WO-1.11"), 3)
+    assert await store.read(lambda tx: tx.item_ids("WO-7.", 9)) == (("WO-7.1",), 1)
+    assert await store.read(lambda tx: tx.item_ids("X", 9)) == ((), 0)
+
+
 async def test_orders_are_found_by_meta_and_by_the_states_of_their_items(store: RealStore) -> None:
     def body(tx: WriteTx) -> None:
         filed(tx, meta={"batch": 42, "team": "a"})

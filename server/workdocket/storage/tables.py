@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
@@ -114,6 +115,12 @@ class ReadTables:
 
     def items(self, order_id: str, *, limit: int | None = None) -> tuple[WorkItem, ...]:
         return self._items(sql.ITEMS_OF_ORDER, order_id=order_id, limit=ALL if limit is None else limit)
+
+    def item_ids(self, prefix: str, limit: int) -> tuple[tuple[str, ...], int]:
+        order_id, dot, _ = prefix.partition(".")
+        last = order_id if dot else f"{order_id}{chr(sys.maxunicode)}"
+        rows = self._all(sql.ITEM_IDS, prefix=prefix, first=order_id, last=last, limit=limit)
+        return tuple(row[0] for row in rows), self._one(sql.COUNT_ITEM_IDS, prefix=prefix)[0]
 
     def _item(self, statement: str, **parameters: Any) -> WorkItem | None:
         row = self._one(statement, **parameters)
