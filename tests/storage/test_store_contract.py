@@ -33,7 +33,8 @@ from workdocket.domain.model import (
 from workdocket.ports import EventQuery, ItemFilter, Line, Moved, OrderQuery, ReadTx, Slot, Token, WriteTx
 from workdocket.storage.engine import dbapi
 from workdocket.storage.sqlite import SqliteStore
-from workdocket.storage.tables import ReadTables, WriteTables
+from workdocket.storage.tables import ReadTables
+from workdocket.storage.writer import WriteTables
 
 ANN = Actor("agent", "ann", "ann-1", "label", "client/1")
 BOB = Actor("user", "bob", "bob")

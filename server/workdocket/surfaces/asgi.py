@@ -91,6 +91,7 @@ class Web:
     def close(self) -> None:
         """Let calls that wait answer with what there is and then streams end, so that the server can."""
         self._house.desk.end_waits()
+        self._door.close_streams()
         asyncio.get_running_loop().call_later(LAST_WORD_SECONDS, self._closing.set)
 
     @asynccontextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -39,7 +38,7 @@ from workdocket.app import App
 from workdocket.domain.errors import WorkError
 from workdocket.surfaces import progress, prompts, resources
 from workdocket.surfaces.completion import completed
-from workdocket.surfaces.dispatch import run_tool
+from workdocket.surfaces.dispatch import as_text, run_tool
 from workdocket.surfaces.identity import Caller
 from workdocket.surfaces.notices import Notices
 from workdocket.surfaces.problems import one_line, rpc_code, unexpected
@@ -78,8 +77,7 @@ def listed(spec: ToolSpec) -> Tool:
 
 def answered(answer: dict[str, Any]) -> CallToolResult:
     """A success: the same facts as structure and as compact text."""
-    text = json.dumps(answer, separators=(",", ":"), ensure_ascii=False)
-    return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=answer)
+    return CallToolResult(content=[TextContent(type="text", text=as_text(answer))], structured_content=answer)
 
 
 def refused(error: WorkError) -> CallToolResult:
