@@ -360,6 +360,8 @@ def _reported(task: Task) -> Iterator[None]:
         click.echo(task.snippet if task.entry else "", nl=False)
         hint = f"Make it writable, or change it by hand{', as printed above' if task.entry else ''}. {UNTOUCHED}"
         raise _refused(f"{task.path} is read-only", hint) from None
+    except BrokenPipeError:  # nobody reads what is printed: not the file's fault
+        raise
     except OSError as error:
         raise _refused(f"{task.path} can't be used: {error.strerror}", f"Mend that. {UNTOUCHED}") from error
 

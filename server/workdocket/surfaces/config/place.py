@@ -63,7 +63,7 @@ class ConfigFile:
             raise
 
     def check_writable(self) -> None:
-        """Raises :class:`ReadOnly` where the file says so; a folder that can be written would not stop a replacement."""
+        """Raises :class:`ReadOnly` where the file says so: the folder alone would not stop a replacement."""
         if self.path.exists() and not (self.path.stat().st_mode & 0o222 and os.access(self.path, os.W_OK)):
             raise ReadOnly
 
