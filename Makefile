@@ -13,9 +13,9 @@ SEED        ?= 1
 PIP         := $(BIN)/python -m pip --disable-pip-version-check -qq install
 UV_PIP      := $(UV) pip install --quiet --python $(BIN)/python
 INSTALL     := $(if $(UV),$(UV_PIP),$(PIP))
-SOURCES     := server order_types tests docs bench
+SOURCES     := server order_types tests docs bench bundle
 
-.PHONY: help setup demo test check walk interop bench format docs build clean
+.PHONY: help setup demo test check walk interop bench format docs build bundle clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -67,6 +67,15 @@ build: $(VENV)/.ready-dev ## build the wheel and the source archive into dist/
 	@rm -rf dist
 	@$(BIN)/python -m build --outdir dist . > $(VENV)/build.txt 2>&1 || { cat $(VENV)/build.txt; exit 1; }
 	@ls dist
+
+bundle: $(VENV)/.ready ## build the desktop bundle into dist/ and start it as a host does (needs npm and network)
+	@command -v uv >/dev/null || [ -x $(BIN)/uv ] || $(INSTALL) uv
+	@cd bundle && npm ci --no-audit --no-fund --loglevel=error > ../$(VENV)/bundle.txt 2>&1 || { cat ../$(VENV)/bundle.txt; exit 1; }
+	@mkdir -p dist
+	@file=dist/$$($(BIN)/python bundle/build.py build/bundle) && \
+	  bundle/node_modules/.bin/mcpb validate build/bundle/manifest.json && \
+	  bundle/node_modules/.bin/mcpb pack build/bundle $$file > $(VENV)/bundle.txt || { cat $(VENV)/bundle.txt; exit 1; }; \
+	  $(BIN)/python bundle/check.py $$file && ls -l $$file
 
 clean: ## remove .venv and everything that was made
 	@rm -rf $(VENV) dist build htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

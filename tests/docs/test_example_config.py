@@ -10,12 +10,23 @@ from mcp import Client, StdioServerParameters
 
 from tests.support import pages
 from tests.support.harness import passed_on
+from workdocket.settings import Settings
+
+EXAMPLE = pages.REPOSITORY / "mcp.json.example"
+
+
+@pytest.mark.scenario("example-config")
+def test_the_address_in_it_is_the_one_that_serve_listens_on_when_nothing_is_set() -> None:
+    entry = json.loads(EXAMPLE.read_text("utf-8"))["mcpServers"]["workdocket-http"]
+    settings = Settings()
+
+    assert entry == {"type": "http", "url": f"http://{settings.host}:{settings.port}/mcp"}
 
 
 @pytest.mark.scenario("example-config")
 async def test_a_server_starts_from_the_example_and_lists_its_tools(tmp_path: Path) -> None:
     # given the example with the placeholders replaced, as its reader is told to
-    text = (pages.REPOSITORY / "mcp.json.example").read_text("utf-8")
+    text = EXAMPLE.read_text("utf-8")
     text = text.replace("/absolute/path/to/workdocket/.venv/bin", str(pages.COMMANDS))
     text = text.replace("/absolute/path/to/project", str(tmp_path))
     assert "/absolute/path" not in text
