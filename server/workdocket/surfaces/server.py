@@ -5,21 +5,24 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
-from mcp.types import CallToolResult, TextContent, Tool, ToolAnnotations
+from mcp.types import CallToolResult, TextContent, Tool
 
 import workdocket
-from workdocket.app import App
 from workdocket.domain.errors import WorkError
-from workdocket.surfaces.dispatch import run_tool
 from workdocket.surfaces.identity import Caller
 from workdocket.surfaces.problems import one_line
-from workdocket.surfaces.tools import TOOLS, ToolSpec
+
+if TYPE_CHECKING:
+    from workdocket.app import App
 
 log = logging.getLogger("workdocket.door")
+
+LISTED = Path(__file__).with_name("tools.json")
 
 INSTRUCTIONS = """\
 workdocket hands out work orders one item at a time, checks what comes back, and applies it only after approval.
@@ -29,23 +32,6 @@ workdocket hands out work orders one item at a time, checks what comes back, and
 4. A reviewer calls review, then approve with its digest (the change is applied once) or reject with reasons.
 5. Lost? my_work gives your leases back; explain says why something does not move. Retries with the same \
 idempotency_key are safe."""
-
-
-def listed(spec: ToolSpec) -> Tool:
-    read_only, destructive, idempotent = spec.hints
-    return Tool(
-        name=spec.name,
-        title=spec.title,
-        description=spec.description,
-        input_schema=spec.input_schema,
-        output_schema=spec.output_schema,
-        annotations=ToolAnnotations(
-            read_only_hint=read_only,
-            destructive_hint=destructive,
-            idempotent_hint=idempotent,
-            open_world_hint=False,
-        ),
-    )
 
 
 def answered(answer: dict[str, Any]) -> CallToolResult:
@@ -64,23 +50,35 @@ def refused(error: WorkError) -> CallToolResult:
 
 
 class Door(MCPServer[None]):
-    """The MCP server. Lists what the caller's roles allow, and answers every refusal as a tool result."""
+    """The MCP server. Lists what the caller's roles allow, and answers every refusal as a tool result.
 
-    def __init__(self, app: App, caller: Callable[[], Caller]) -> None:
+    Without an ``app`` it can only say what it is and list the tools; whoever makes one sees to it that nothing else is
+    asked before it is let into the house.
+    """
+
+    _app: App
+
+    def __init__(self, app: App | None, caller: Callable[[], Caller]) -> None:
         super().__init__(
             "workdocket", title="Work orders", version=workdocket.__version__, instructions=INSTRUCTIONS,
             log_level="WARNING",
         )  # fmt: skip
-        self._app = app
         self._caller = caller
+        if app is not None:
+            self.let_in(app)
+
+    def let_in(self, app: App) -> None:
+        self._app = app
 
     async def list_tools(self) -> list[Tool]:
-        caller = self._caller()
-        return [listed(spec) for spec in TOOLS.values() if caller.may(spec.roles)]
+        caller, known = self._caller(), json.loads(LISTED.read_text("utf-8"))
+        return [Tool.model_validate(row["tool"]) for row in known if caller.may(frozenset(row["roles"]))]
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[None, Any] | None = None
     ) -> CallToolResult:
+        from workdocket.surfaces.dispatch import run_tool
+
         caller = self._caller().known_as(client=client_of(context))
         try:
             return answered(await run_tool(self._app, caller, name, arguments))
