@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -186,6 +187,8 @@ class Opening:
         from workdocket.app import open_app
 
         async with open_app(settings, sweep=True) as app:
+            gc.freeze()
+            gc.enable()
             self._door.let_in(app)
             self._open.set()
             await self._over.wait()
