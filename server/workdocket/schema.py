@@ -66,16 +66,15 @@ class Validator:
     def __init__(self, schema: Schema | None, where: str) -> None:
         self.json_schema = _as_json(schema, where)
         self._model = schema if isinstance(schema, type) else None
-        places, self._recursive = _checked(self.json_schema, where)
-        compiled = _compiled(self.json_schema)
-        self._inner = {id(inner): compiled[at] for at, inner in places if at in compiled}
-        self._fast = compiled.get("") or self._thorough
+        self._places, self._recursive = _checked(self.json_schema, where)
+        self._fast = _compiled(self.json_schema) or self._thorough
 
     @cached_property
     def _thorough(self) -> Any:
         from workdocket.keyword import thorough  # with jsonschema, which is slow to import
 
-        return thorough(self.json_schema, self._inner)
+        compiled = _compiled_by_place(self.json_schema)
+        return thorough(self.json_schema, {id(inner): compiled[at] for at, inner in self._places if at in compiled})
 
     def findings(self, value: Any, *, limit: int = 100) -> list[Finding]:
         """All that is wrong with ``value``, by path. Past ``limit``, one last finding says ``more``."""
@@ -273,8 +272,16 @@ def _unresolved(schema: dict[str, Any], targets: Targets) -> Iterator[tuple[str,
             yield keyword, f"{reference!r} " + ("points nowhere" if local else "is not fetched; move it under $defs")
 
 
-def _compiled(schema: dict[str, Any]) -> dict[str, jsonschema_rs.Validator]:
-    """The fast engine by place, but for places beyond it: it knows fewer regular expressions."""
+def _compiled(schema: dict[str, Any]) -> jsonschema_rs.Validator | None:
+    """The fast engine, if the schema is not beyond it: it knows fewer regular expressions."""
+    try:
+        return jsonschema_rs.Draft202012Validator(schema, validate_formats=True, offline=True)
+    except ValueError:
+        return None
+
+
+def _compiled_by_place(schema: dict[str, Any]) -> dict[str, jsonschema_rs.Validator]:
+    """The fast engine of every schema inside a schema that is not beyond it."""
     engines = jsonschema_rs.validator_map_for(schema, validate_formats=True, offline=True)
     places = engines.keys()
     return {unquote(place).removeprefix("#"): engines[place] for place in places}
