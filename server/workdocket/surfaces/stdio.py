@@ -35,7 +35,7 @@ log = logging.getLogger("workdocket.stdio")
 
 LONGEST_LINE = 64 << 20
 LAST_SECONDS = 1.0
-QUIET_SECONDS = 0.05
+QUIET_SECONDS = 0.5
 AT_THE_DOOR = {"initialize", "notifications/initialized", "ping", "server/discover", "tools/list"}
 
 
@@ -215,8 +215,8 @@ async def _serve(settings: Settings, caller: Caller, wire: tuple[int, int] | Non
         door = Door(None, lambda: caller)
         opening = Opening(door)
         async with anyio.create_task_group() as house:
-            house.start_soon(opening.keep, settings)
             async with _streams(wire) as (incoming, outgoing):
+                house.start_soon(opening.keep, settings)
                 server = door._lowlevel_server
                 await server.run(incoming, outgoing, server.create_initialization_options())
             opening.end()
