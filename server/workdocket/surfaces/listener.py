@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import socket
 import sys
@@ -11,8 +12,9 @@ from contextlib import contextmanager
 import anyio
 import uvicorn
 
-from workdocket.app import App, as_raised, open_app
+from workdocket.app import App, open_app
 from workdocket.domain.errors import WorkError
+from workdocket.raised import as_raised
 from workdocket.settings import Settings
 from workdocket.surfaces.asgi import Web
 from workdocket.surfaces.entrance import is_loopback
@@ -48,6 +50,8 @@ def serve(settings: Settings, local: Caller) -> int:
 
 async def _serve(settings: Settings, local: Caller) -> int:
     async with open_app(settings, sweep=True) as house:
+        gc.freeze()
+        gc.enable()
         await _must_be_safe(house)
         with _listening(settings.host, settings.port) as place:
             return await _until_signalled(house, local, place)

@@ -67,6 +67,22 @@ class ToolSpec:
     def output_schema(self) -> dict[str, Any]:
         return {"type": "object", "properties": dict(self.gives)}
 
+    @property
+    def listed(self) -> dict[str, Any]:
+        """As clients are told of it, and which; kept in tools.json by docs/generate.py, for it takes time to make."""
+        hints = dict(zip(("readOnlyHint", "destructiveHint", "idempotentHint"), self.hints, strict=True))
+        return {
+            "roles": sorted(self.roles),
+            "tool": {
+                "name": self.name,
+                "title": self.title,
+                "description": self.description,
+                "inputSchema": self.input_schema,
+                "outputSchema": self.output_schema,
+                "annotations": {**hints, "openWorldHint": False},
+            },
+        }
+
 
 TOOLS: dict[str, ToolSpec] = {}
 
