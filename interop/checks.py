@@ -1,0 +1,156 @@
+"""The table of what is run: one row for each client, transport and era."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from interop.hosts import listed, worked_by_codex
+from interop.installed import HERE, NODE, path, python
+from interop.stand import Stand
+
+LONGEST_SECONDS = 300
+Run = Callable[[Stand], str]
+PRODUCT = ("-m", "workdocket")
+FIXTURES = (str(HERE / "fixtures.py"),)
+"""Programs that serve: the product, and the same with the fixtures that the conformance suite asks for."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One row. ``run`` says what was shown, or raises; ``orders`` are those that have to be completed afterwards."""
+
+    client: str
+    package: str
+    transport: str
+    run: Run
+    orders: int = 0
+    quick: bool = False
+    program: Sequence[str] = PRODUCT
+    closes: bool = True
+    """Whether the client closes its servers and they end by themselves; else it may kill them."""
+
+
+@dataclass
+class Row:
+    """What came of a check."""
+
+    check: Check
+    shown: str = ""
+    eras: Sequence[str] = ()
+    clients: Sequence[str] = ()
+    fault: str = ""
+
+
+class Failed(Exception):
+    """A check that did not go through; the text says all there is to know."""
+
+
+def done(check: Check, folder: Path) -> Row:
+    """Run a check on a database in an empty folder."""
+    row, stand = Row(check), Stand(folder)
+    try:
+        with nullcontext() if check.transport in ("stdio", "") else stand.listening(check.program):
+            row.shown = check.run(stand)
+        stand.read_frames()
+        row.eras, row.clients = stand.wire.eras, stand.clients()
+        _afterwards(check, stand)
+    except (Failed, AssertionError, subprocess.SubprocessError, OSError) as error:
+        row.fault = str(error) or repr(error)
+    return row
+
+
+def _afterwards(check: Check, stand: Stand) -> None:
+    completed = stand.completed()
+    if len(completed) < check.orders:
+        raise Failed(f"{len(completed)} of {check.orders} orders were completed")
+    ended = 0 if check.transport == "stdio" else 143
+    if check.closes and (set(stand.wire.exits) - {ended} or len(stand.wire.exits) < stand.wire.starts):
+        raise Failed(f"{stand.wire.starts} servers were started and ended with {stand.wire.exits}")
+
+
+def _said(words: Sequence[str | Path], stand: Stand, folder: Path = HERE) -> str:
+    """The standard output of a program that is told the way to the server."""
+    ways = {"INTEROP_URL": stand.url} if stand.url else {"INTEROP_SERVER": json.dumps(stand.stdio)}
+    environment = {**os.environ, **ways, "PATH": path()}
+    ended = subprocess.run(
+        words, cwd=folder, env=environment, capture_output=True, text=True, timeout=LONGEST_SECONDS, check=False
+    )
+    if ended.returncode:
+        raise Failed(f"exit {ended.returncode}\n{ended.stdout[-3000:]}{ended.stderr[-3000:]}")
+    return ended.stdout
+
+
+def node(script: str, *words: str) -> Run:
+    return lambda stand: _said([NODE, script, *words], stand).splitlines()[-1]
+
+
+def client(environment: str, script: str, *words: str) -> Run:
+    def run(stand: Stand) -> str:
+        return _said([python(environment), f"clients/{script}.py", *words], stand).splitlines()[-1]
+
+    return run
+
+
+def conformance(revision: str) -> Run:
+    """The suite of one revision: exactly the scenarios that are listed as expected may fail."""
+
+    def run(stand: Stand) -> str:
+        suite = HERE / "node_modules/@modelcontextprotocol/conformance/dist/index.js"
+        expected = HERE / f"expected-{revision}.yml"
+        asked = ["server", "--url", f"{stand.url}/mcp", "--suite", "all", "--spec-version", revision]
+        said = _said([NODE, suite, *asked, "--expected-failures", expected, "-o", stand.folder / "out"], stand)
+        found = re.search(r"^Total: (.*)$", said, re.M)
+        return found[1] if found else said.splitlines()[-1]
+
+    return run
+
+
+def _sdk(transport: str) -> list[Check]:
+    v1, v2, inspector = "@modelcontextprotocol/sdk", "@modelcontextprotocol/client", "@modelcontextprotocol/inspector"
+    return [
+        Check("TypeScript SDK 1", v1, transport, node("ts_v1.mjs", transport), 2, quick=True),
+        Check("TypeScript SDK 2", v2, transport, node("ts_v2.mjs", transport, "legacy"), 2, quick=True),
+        *(
+            [Check("TypeScript SDK 2, auto", v2, transport, node("ts_v2.mjs", transport, "auto"), 2, quick=True)]
+            if transport != "sse"
+            else []
+        ),
+        Check("Inspector --cli", inspector, transport, node("inspector.mjs", transport, "legacy"), 2, quick=True),
+        *(
+            [Check("Inspector --cli, modern", inspector, transport, node("inspector.mjs", transport, "modern"), 2)]
+            if transport != "sse"
+            else []
+        ),
+    ]
+
+
+AGENTS, LANGCHAIN = "agents", "langchain"
+TOKENS: Mapping[str, tuple[str, ...]] = {
+    "worker": ("3000", "worker"),
+    "worker and reviewer": ("5000", "worker", "reviewer"),
+    "everybody": ("10000",),
+}
+CHECKS = [
+    *_sdk("stdio"),
+    Check("fastmcp", "fastmcp-slim", "stdio", client(AGENTS, "drive_fastmcp", "stdio"), 1),
+    Check("pydantic-ai, scripted model", "pydantic-ai-slim", "stdio", client(AGENTS, "drive_pydantic_ai"), 1),
+    Check("openai-agents, scripted model", "openai-agents", "stdio", client(AGENTS, "drive_openai_agents"), 1),
+    Check(
+        "LangChain agent, scripted model", "langchain-mcp-adapters", "stdio", client(LANGCHAIN, "drive_langchain"), 1
+    ),
+    Check("Claude Code", "@anthropic-ai/claude-code", "stdio", partial(listed, "claude"), closes=False),
+    Check("Codex, scripted model", "@openai/codex", "stdio", worked_by_codex, closes=False),
+    Check("Gemini CLI", "@google/gemini-cli", "stdio", partial(listed, "gemini"), closes=False),
+    *(
+        Check(f"tools/list, {who}", "gpt-tokenizer", "stdio", node("tokens.mjs", *words), quick=True)
+        for who, words in TOKENS.items()
+    ),
+]
