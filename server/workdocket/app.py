@@ -21,6 +21,7 @@ from workdocket.service.orders import Orders
 from workdocket.service.review import Reviews
 from workdocket.service.scheduler import Scheduler
 from workdocket.service.sweeper import Sweeper
+from workdocket.service.tokens import Tokens
 from workdocket.service.why import Why
 from workdocket.service.work import Worker
 from workdocket.settings import Settings
@@ -28,6 +29,7 @@ from workdocket.storage.engine import dbapi
 from workdocket.storage.migrate import DatabaseTooNew
 from workdocket.storage.sqlite import SqliteStore, bring_up
 from workdocket.storage.tables import ReadTables, WriteTables
+from workdocket.surfaces.pace import Pace
 
 
 class SystemClock:
@@ -54,6 +56,8 @@ class App:
     worker: Worker
     reviews: Reviews
     why: Why
+    tokens: Tokens
+    pace: Pace
     scheduler: Scheduler
     sweeper: Sweeper
 
@@ -143,6 +147,8 @@ def assemble(desk: Desk) -> App:
         worker=Worker(desk),
         reviews=reviews,
         why=Why(desk),
+        tokens=Tokens(desk),
+        pace=Pace(desk.settings.max_calls_per_minute),
         scheduler=scheduler,
         sweeper=Sweeper(desk, effects, scheduler),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
 from workdocket.domain.model import (
+    ActorType,
     Change,
     Decision,
     Effect,
@@ -116,6 +117,27 @@ class Slot:
     outcome: Mapping[str, Any] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Token:
+    """Who may call over HTTP under a secret, of which only the hash is kept. Times in milliseconds."""
+
+    id: str
+    name: str
+    kind: ActorType
+    roles: frozenset[str]
+    hash: str = field(repr=False)
+    created_at: int
+    created_by: str
+    expires_at: int | None = None
+    revoked_at: int | None = None
+    revoked_by: str | None = None
+
+    def state(self, now: int) -> Literal["live", "expired", "revoked"]:
+        if self.revoked_at is not None:
+            return "revoked"
+        return "expired" if self.expires_at is not None and self.expires_at <= now else "live"
+
+
 class ReadTx(Protocol):
     """Finders on one consistent snapshot. An unknown id gives ``None`` or nothing."""
 
@@ -188,7 +210,21 @@ class ReadTx(Protocol):
         """How many items are ready, delayed, blocked and leased, counted up to ``most`` of each."""
         ...
 
+    def order_states(self) -> Mapping[str, int]:
+        """How many orders there are in each state."""
+        ...
+
+    def lease_counts(self, now: int) -> tuple[int, int]:
+        """How many leases are live, and how many ran out that nobody has noticed yet."""
+        ...
+
     def slot(self, generator: str, schedule: str) -> Slot | None: ...
+    def token(self, token_id: str) -> Token | None: ...
+    def tokens(self) -> tuple[Token, ...]:
+        """All that were ever made, the oldest first."""
+        ...
+
+    def any_token(self) -> bool: ...
     def recall(self, scope: str, since: int) -> tuple[str, Any] | None: ...
     def answers_before(self, before: int) -> int: ...
 
@@ -221,6 +257,11 @@ class WriteTx(ReadTx, Protocol):
 
     def extend_claim(self, effect_id: str, claim: str, until: int) -> bool: ...
     def keep_slot(self, slot: Slot) -> None: ...
+    def add_token(self, token: Token) -> None: ...
+    def revoke_token(self, token_id: str, at: int, by: str) -> bool:
+        """Whether it was still to be revoked."""
+        ...
+
     def remember(self, scope: str, request_hash: str, answer: Any, now: int) -> None: ...
     def forget_answers(self, before: int, limit: int) -> int: ...
 
@@ -245,7 +286,11 @@ class Store(Protocol):
     async def read(self, body: Callable[[ReadTx], T]) -> T: ...
     async def write(self, body: Callable[[WriteTx], T]) -> T: ...
     async def wait(self, seen: int, timeout_seconds: float) -> int:
-        """Wait until ``tick`` differs from ``seen`` or the time is over; returns the present tick."""
+        """Wait until ``tick`` differs from ``seen``, the time is over, or ``wake``; returns the present tick."""
+        ...
+
+    def wake(self) -> None:
+        """Let every ``wait`` return that knows the present ``tick`` or an earlier one."""
         ...
 
     async def close(self) -> None: ...

@@ -11,14 +11,16 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
 PREFIX = "WORKDOCKET_"
 FILE = "workdocket.toml"
 FOLDER = ".workdocket"
 SQLITE = "sqlite:///"
 POSTGRES = "postgresql://"
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 DECLARED = (".toml", ".yaml", ".yml")
 TYPE_FILES = (".py", *DECLARED)
 """How the names of files end that order types are read from."""
@@ -35,6 +37,38 @@ def _url(value: str) -> str:
     if path in ("", ":memory:") or "://" in path:
         raise ValueError("This is neither the path of a file nor a postgresql:// URL")
     return SQLITE + path
+
+
+def _web(value: str | None) -> str | None:
+    """An address of the web, with nothing but a path behind the host."""
+    if value is None:
+        return None
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
+        raise ValueError("This is not the https:// address of a server")
+    return value
+
+
+def _public(value: str | None) -> str | None:
+    found = _web(value)
+    return found and found.rstrip("/")
+
+
+def _issuer(value: str | None, others: ValidationInfo) -> str | None:
+    found = _web(value)
+    if found is None:
+        return None
+    if not trusted_url(found):
+        raise ValueError("An issuer is spoken to by https only, but on this machine")
+    if not others.data.get("public_url"):
+        raise ValueError("It needs the setting public_url: what its tokens are meant for")
+    return found
+
+
+def trusted_url(url: str) -> bool:
+    """Whether what comes from there comes from nobody else: by TLS, or from this machine."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
 
 
 def _listed(value: Any) -> Any:
@@ -144,6 +178,27 @@ class Settings(BaseModel):
     port: int = Field(8787, ge=0, le=65535, description="Port of the HTTP server; 0 takes a free one.")
     allowed_origins: Names = Field((), description="Origins that browsers may call from, besides the server's own.")
     allowed_hosts: Names = Field((), description="Host names the server answers to, besides its own address.")
+    public_url: Annotated[str | None, BeforeValidator(_none), AfterValidator(_public)] = Field(
+        None, description="Where callers find the HTTP server, if not at its own address: https://work.example.com."
+    )
+    max_calls_per_minute: Limit = Field(
+        None, description="Most calls a minute of one principal over HTTP, in each server. Default: no limit."
+    )
+    oauth_issuer: Annotated[str | None, BeforeValidator(_none), AfterValidator(_issuer)] = Field(
+        None,
+        description="The OAuth issuer whose access tokens are taken too, exactly as it names itself; needs public_url.",
+    )
+    oauth_audience: Annotated[str | None, BeforeValidator(_none)] = Field(
+        None, description="What the issuer's tokens must be meant for. Default: public_url, also with /mcp."
+    )
+    oauth_roles_claim: str = Field(
+        "scope",
+        min_length=1,
+        description="The claim that names roles: in scope as workdocket:worker, in any other also as worker.",
+    )
+    oauth_kind: Literal["agent", "user"] = Field(
+        "agent", description="Whether who comes with a token of the issuer counts as an agent or as a person (user)."
+    )
 
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
         "warning", description="Least weight of what is logged: debug, info, warning or error."

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from workdocket.domain.errors import Finding, WorkError
 
 ActorType = Literal["agent", "user", "system"]
+Role = Literal["requester", "worker", "reviewer", "admin"]
 Approval = Literal["manual", "auto", "four_eyes", "human"]
 Ending = Literal["failed", "expired", "raised"]
 """How an attempt ends without a success: its worker reports it, its lease runs out, or its apply raises."""
@@ -30,6 +31,18 @@ class Actor:
 
 SYSTEM = Actor("system", "workdocket", "workdocket")
 SCHEDULER = Actor("system", "scheduler", "scheduler")
+
+ROLES: tuple[Role, ...] = get_args(Role)
+
+
+def known_roles(names: Iterable[str]) -> frozenset[str]:
+    """The roles of these names. Raises ``WorkError`` where one is none."""
+    wanted = frozenset(names)
+    unknown = sorted(wanted - set(ROLES))
+    if unknown:
+        raise WorkError("invalid_request", f"there is no role {unknown[0]}; roles are {', '.join(ROLES)}")
+    return wanted
+
 
 HIGHEST_PRIORITY = 100
 LOWEST = HIGHEST_PRIORITY

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -70,6 +71,7 @@ class Desk:
     begin: Callable[[str], None] = lambda effect_id: None
     generators: Sequence[GeneratorEntry] = ()
     policies: dict[str, Policy] = field(default_factory=dict)
+    ending: bool = False
 
     def policy(self, type_name: str) -> Policy:
         """The rules of a type in its newest version; of an unregistered one, the settings alone."""
@@ -93,6 +95,15 @@ class Desk:
     def hook_seconds(self) -> float | None:
         """How long a hook without effects may take."""
         return self.settings.hook_timeout_seconds
+
+    def end_waits(self) -> None:
+        """Calls that wait for news answer with what there is, now and from now on: the server is about to end."""
+        self.ending = True
+        self.store.wake()
+
+    def left(self, deadline: float) -> float:
+        """Seconds that a call may still wait, if positive. ``deadline`` is a time of ``time.monotonic``."""
+        return 0.0 if self.ending else deadline - time.monotonic()
 
     async def write(self, call: Call, body: Body) -> Answer:
         """The answer of ``body``, run in a transaction once per idempotency key.

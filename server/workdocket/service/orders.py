@@ -158,7 +158,7 @@ class Orders:
         since = seen if since_version is None else since_version
         if answer["order"]["state"] in TERMINAL:
             return answer
-        while version <= since and (left := deadline - time.monotonic()) > 0:
+        while version <= since and (left := self._desk.left(deadline)) > 0:
             tick = await store.wait(tick, left)
             version = await store.read(lambda tx: tx.last_event(order_id))
         return answer if version == seen else await store.read(lambda tx: self._order_view(tx, order_id))

@@ -185,7 +185,7 @@ class Reviews:
         deadline = time.monotonic() + APPLY_WAIT_SECONDS
         while True:
             tick = self._desk.store.tick
-            left = deadline - time.monotonic()
+            left = self._desk.left(deadline)
             if left <= 0 or not await self._desk.store.read(undecided):
                 return
             await self._desk.store.wait(tick, left)

@@ -57,7 +57,7 @@ class Worker:
 
     async def _news(self, tick: int, actor: Actor, wanted: Wanted, deadline: float) -> bool:
         """Whether, before the time is over, there may be something to hand out; those who wait only read meanwhile."""
-        while (left := deadline - time.monotonic()) > 0:
+        while (left := self._desk.left(deadline)) > 0:
             pause = await self._desk.store.read(lambda tx: until_next(self._desk, tx, actor, wanted))
             if pause == 0:
                 return True

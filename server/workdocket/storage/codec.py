@@ -18,7 +18,7 @@ from workdocket.domain.model import (
     WorkItem,
     WorkOrder,
 )
-from workdocket.ports import Slot
+from workdocket.ports import Slot, Token
 from workdocket.storage import statements as sql
 
 Row = Sequence[Any]
@@ -332,6 +332,16 @@ def slot(row: Row) -> Slot:
 def slot_columns(slot: Slot) -> Columns:
     columns = {column: getattr(slot, column) for column in sql.SLOT}
     return {**columns, "outcome": some(slot.outcome)}
+
+
+def token(row: Row) -> Token:
+    r = _named(sql.TOKEN, row)
+    return Token(**{**r, "roles": frozenset(loads(r["roles"]))})
+
+
+def token_columns(token: Token) -> Columns:
+    columns = {column: getattr(token, column) for column in sql.TOKEN}
+    return {**columns, "roles": dumps(sorted(token.roles))}
 
 
 def event(row: Row) -> Event:

@@ -106,6 +106,10 @@ class SqliteStore(Generic[R, W]):
         self._check_open()
         return await self._changes.wait(seen, timeout_seconds)
 
+    def wake(self) -> None:
+        """Let every ``wait`` return that knows the present ``tick`` or an earlier one."""
+        self._changes.move()
+
     async def read(self, body: Callable[[R], T]) -> T:
         """Run ``body`` on one snapshot. What it returns must not depend on the connection."""
         reader = self._reader or await self._open_reader()

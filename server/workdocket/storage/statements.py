@@ -36,6 +36,9 @@ EFFECT = (
     "id", "kind", "order_id", "state", "attempts", "next_at", "claim", "claimed_until", "error", "data",
 )  # fmt: skip
 SLOT = ("generator", "schedule", "at", "state", "crashes", "claim", "claimed_until", "outcome")
+TOKEN = (
+    "id", "name", "kind", "roles", "hash", "created_at", "created_by", "expires_at", "revoked_at", "revoked_by",
+)  # fmt: skip
 ANSWER = ("scope", "request_hash", "created_at", "answer")
 EVENT = (
     "seq", "at", "event", "order_id", "item_id", "actor_type", "actor_id", "agent", "client", "attempt",
@@ -253,6 +256,12 @@ _KINDS = {
     "blocked": "i.state = 'queued' AND i.waiting_for IS NOT NULL",
     "leased": "i.lease_expires_at IS NOT NULL",
 }
+ORDER_STATES = "SELECT state, count(*) FROM orders GROUP BY state ORDER BY state"
+LEASE_COUNTS = """
+    SELECT count(CASE WHEN lease_expires_at > :now THEN 1 END), count(CASE WHEN lease_expires_at <= :now THEN 1 END)
+    FROM items WHERE lease_expires_at IS NOT NULL
+"""
+
 TALLY = {
     kind: f"SELECT COUNT(*) FROM (SELECT 1 FROM items i WHERE {where} LIMIT :most + 0) counted"
     for kind, where in _KINDS.items()
@@ -322,6 +331,12 @@ EXTEND_CLAIM = "UPDATE effects SET claimed_until = :until WHERE id = :id AND cla
 
 SLOT_OF = f"SELECT {_list(SLOT)} FROM slots WHERE generator = :generator AND schedule = :schedule"
 UPSERT_SLOT = _upsert("slots", SLOT, ("generator", "schedule"))
+
+TOKEN_BY_ID = f"SELECT {_list(TOKEN)} FROM tokens WHERE id = :id"
+TOKENS = f"SELECT {_list(TOKEN)} FROM tokens ORDER BY created_at, id"
+ANY_TOKEN = "SELECT 1 FROM tokens LIMIT 1"
+INSERT_TOKEN = _insert("tokens", TOKEN)
+REVOKE_TOKEN = "UPDATE tokens SET revoked_at = :at, revoked_by = :by WHERE id = :id AND revoked_at IS NULL"
 
 LAST_EVENT = "SELECT seq, hash FROM events WHERE seq = (SELECT MAX(seq) FROM events)"
 LAST_EVENT_OF_ORDER = "SELECT MAX(seq) FROM events WHERE order_id = :order_id"

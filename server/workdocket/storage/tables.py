@@ -20,7 +20,7 @@ from workdocket.domain.model import (
     chained,
     rank_of,
 )
-from workdocket.ports import Backlog, EventQuery, ItemFilter, Line, Moved, OrderPage, OrderQuery, Slot, Turn
+from workdocket.ports import Backlog, EventQuery, ItemFilter, Line, Moved, OrderPage, OrderQuery, Slot, Token, Turn
 from workdocket.storage import codec, listing
 from workdocket.storage import statements as sql
 
@@ -289,9 +289,26 @@ class ReadTables:
     def tally(self, most: int) -> Mapping[str, int]:
         return {kind: self._one(statement, most=most)[0] for kind, statement in sql.TALLY.items()}
 
+    def order_states(self) -> Mapping[str, int]:
+        return dict(self._all(sql.ORDER_STATES))
+
+    def lease_counts(self, now: int) -> tuple[int, int]:
+        live, expired = self._one(sql.LEASE_COUNTS, now=now)
+        return live, expired
+
     def slot(self, generator: str, schedule: str) -> Slot | None:
         row = self._one(sql.SLOT_OF, generator=generator, schedule=schedule)
         return codec.slot(row) if row else None
+
+    def token(self, token_id: str) -> Token | None:
+        row = self._one(sql.TOKEN_BY_ID, id=token_id)
+        return codec.token(row) if row else None
+
+    def tokens(self) -> tuple[Token, ...]:
+        return tuple(codec.token(row) for row in self._all(sql.TOKENS))
+
+    def any_token(self) -> bool:
+        return self._one(sql.ANY_TOKEN) is not None
 
     def recall(self, scope: str, since: int) -> tuple[str, Any] | None:
         row = self._one(sql.RECALL, scope=scope, since=since)
@@ -380,6 +397,12 @@ class WriteTables(ReadTables):
 
     def keep_slot(self, slot: Slot) -> None:
         self._db.execute(sql.UPSERT_SLOT, codec.slot_columns(slot))
+
+    def add_token(self, token: Token) -> None:
+        self._db.execute(sql.INSERT_TOKEN, codec.token_columns(token))
+
+    def revoke_token(self, token_id: str, at: int, by: str) -> bool:
+        return self._db.execute(sql.REVOKE_TOKEN, {"id": token_id, "at": at, "by": by}).rowcount == 1
 
     def remember(self, scope: str, request_hash: str, answer: Any, now: int) -> None:
         self._db.execute(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,12 +18,32 @@ from workdocket.surfaces.tools import TOOLS, ToolSpec
 async def run_tool(app: App, caller: Caller, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The answer of a tool; every way in which it can go wrong is a ``WorkError``."""
     try:
+        _in_pace(app, caller)
         spec = _allowed(caller, name)
         return await spec.run(app, caller, _arguments(spec, arguments))
     except WorkError:
         raise
     except Exception as error:
         raise problems.unexpected(error, name) from error
+
+
+def as_text(answer: Mapping[str, Any]) -> str:
+    """An answer as compact JSON, the same bytes at every door."""
+    return json.dumps(answer, separators=(",", ":"), ensure_ascii=False)
+
+
+def _in_pace(app: App, caller: Caller) -> None:
+    wait = app.pace.take(caller.actor.id)
+    if wait is not None:
+        most = app.settings.max_calls_per_minute
+        raise WorkError(
+            "limit_exceeded",
+            f"more than {most} calls in a minute",
+            hint="Wait, then go on.",
+            retry_after_seconds=round(wait, 3),
+            limit="max_calls_per_minute",
+            value=most,
+        )
 
 
 def _allowed(caller: Caller, name: str) -> ToolSpec:

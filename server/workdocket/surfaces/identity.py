@@ -5,12 +5,12 @@ from __future__ import annotations
 import getpass
 import secrets
 from collections.abc import Iterable
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 
-from workdocket.domain.errors import WorkError
-from workdocket.domain.model import Actor, ActorType
+from workdocket.domain.model import ROLES, Actor, ActorType, known_roles
 
-ROLES = ("requester", "worker", "reviewer", "admin")
+__all__ = ["ROLES", "Caller", "local_caller", "machine_user"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +32,14 @@ class Caller:
         return replace(self, actor=replace(self.actor, agent=agent or self.actor.agent, client=client))
 
 
+calling: ContextVar[Caller] = ContextVar("workdocket_caller")
+"""Who sent the request that is being answered, where a server has many callers."""
+
+
 def local_caller(actor: str | None, roles: Iterable[str] = ROLES, *, kind: ActorType = "agent") -> Caller:
     """The principal of this process. A named actor is the same one in every process; the machine's user gets a session
     of its own in each, so that two agents of one person are told apart."""
-    wanted = frozenset(roles)
-    unknown = sorted(wanted - set(ROLES))
-    if unknown:
-        raise WorkError("invalid_request", f"there is no role {unknown[0]}; roles are {', '.join(ROLES)}")
+    wanted = known_roles(roles)
     if actor:
         return Caller(Actor(kind, actor, actor), wanted)
     user = machine_user()

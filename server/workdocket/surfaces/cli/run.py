@@ -33,6 +33,12 @@ class Session:
 
         return load_settings(self.overrides)
 
+    def with_settings(self, more: Mapping[str, Any]) -> Settings:
+        """The settings with what an option of the command says."""
+        from workdocket.settings import load_settings
+
+        return load_settings({**self.overrides, **more})
+
     def show(self, what: str, answer: Mapping[str, Any], as_json: bool) -> None:
         from workdocket.surfaces.cli import show
 

@@ -275,3 +275,17 @@ CREATE TABLE answers (
 ) STRICT;
 
 CREATE INDEX answers_by_age ON answers (created_at);
+
+-- Who may call over HTTP. Rows are never deleted: they say who had which roles, and that tokens are demanded.
+CREATE TABLE tokens (
+    id         TEXT PRIMARY KEY,
+    name       TEXT NOT NULL,
+    kind       TEXT NOT NULL,
+    roles      TEXT NOT NULL,
+    hash       TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    created_by TEXT NOT NULL,
+    expires_at INTEGER,
+    revoked_at INTEGER,
+    revoked_by TEXT
+) STRICT, WITHOUT ROWID;

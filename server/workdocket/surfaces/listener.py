@@ -1,0 +1,112 @@
+"""Serves HTTP on a port until a signal comes, and then ends within seconds, whoever still listens to a stream."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import anyio
+import uvicorn
+
+from workdocket.app import App, as_raised, open_app
+from workdocket.domain.errors import WorkError
+from workdocket.settings import Settings
+from workdocket.surfaces.asgi import Web
+from workdocket.surfaces.entrance import is_loopback
+from workdocket.surfaces.identity import Caller
+from workdocket.surfaces.logs import configure
+
+GRACE_SECONDS = 3
+"""How long answers that are under way may take once the server ends."""
+
+
+class Server(uvicorn.Server):
+    """Says where it listens once it does; signals are somebody else's."""
+
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._started = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._started()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def serve(settings: Settings, local: Caller) -> int:
+    """Serve until a signal comes; returns the exit code. ``local`` is who calls where no token is asked for."""
+    configure(settings.log_level, settings.log_format)
+    with as_raised():
+        return anyio.run(_serve, settings, local)
+
+
+async def _serve(settings: Settings, local: Caller) -> int:
+    async with open_app(settings, sweep=True) as house:
+        await _must_be_safe(house)
+        with _listening(settings.host, settings.port) as place:
+            return await _until_signalled(house, local, place)
+
+
+async def _until_signalled(house: App, local: Caller, place: socket.socket) -> int:
+    web = Web(house, local)
+    config = uvicorn.Config(
+        web.app,
+        lifespan="on",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    server = Server(config, lambda: _announce(place))
+    code = 0
+    async with anyio.create_task_group() as group:
+
+        async def on_signal(*, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+            nonlocal code
+            with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+                task_status.started()
+                async for number in signals:
+                    code = 128 + number
+                    server.force_exit = server.should_exit
+                    server.should_exit = True
+                    web.close()
+
+        await group.start(on_signal)
+        await server.serve([place])
+        group.cancel_scope.cancel()
+    return code
+
+
+async def _must_be_safe(house: App) -> None:
+    if not is_loopback(house.settings.host) and not await house.tokens.demanded():
+        raise WorkError(
+            "invalid_request",
+            f"on {house.settings.host} other machines reach this server, and there is no token yet",
+            hint="Make one with: workdocket token create NAME --role ROLE. Or listen on 127.0.0.1.",
+        )
+
+
+@contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        place = socket.create_server((host.strip("[]"), port), family=family, backlog=1024)
+    except OSError as error:
+        message = f"cannot listen on {host} port {port}: {error.strerror}"
+        raise WorkError("invalid_request", message, hint="Choose another with --port or --host.") from error
+    with place:
+        yield place
+
+
+def _announce(place: socket.socket) -> None:
+    host, port = place.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    print(f"listening on http://{shown}:{port}", file=sys.stderr, flush=True)  # noqa: T201 - to whoever started it
