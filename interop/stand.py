@@ -83,7 +83,7 @@ class Stand:
     def listening(self, program: Sequence[str]) -> Iterator[None]:
         """An HTTP server for as long as the block lasts, with the wire kept. It has to end in time, when told to."""
         words = self.workdocket("serve", "--transport", "http", "--port", "0", program=program)
-        server = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+        server = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, cwd=HERE.parent)
         assert server.stderr
         try:
             found = STARTED.search(server.stderr.readline())
