@@ -60,7 +60,8 @@ def done(check: Check, folder: Path) -> Row:
     try:
         with nullcontext() if check.transport == "stdio" else stand.listening(check.program):
             row.shown = check.run(stand)
-        stand.read_frames()
+        if check.transport == "stdio":
+            stand.read_frames()
         row.eras, row.clients = stand.wire.eras, stand.clients()
         _afterwards(check, stand)
     except (Failed, AssertionError, subprocess.SubprocessError, OSError) as error:
@@ -153,11 +154,9 @@ CHECKS = [
     *_everywhere("sse"),
     Check("pydantic-ai, scripted model", "pydantic-ai-slim", "stdio", client(AGENTS, "drive_pydantic_ai"), 1),
     Check("openai-agents, scripted model", "openai-agents", "stdio", client(AGENTS, "drive_openai_agents"), 1),
-    Check(
-        "LangChain agent, scripted model", "langchain-mcp-adapters", "stdio", client(LANGCHAIN, "drive_langchain"), 1
-    ),
+    Check("LangChain, scripted model", "langchain-mcp-adapters", "stdio", client(LANGCHAIN, "drive_langchain"), 1),
     Check("Claude Code", "@anthropic-ai/claude-code", "stdio", partial(listed, "claude"), kills=1),
-    Check("Codex, scripted model", "@openai/codex", "stdio", worked_by_codex),
+    Check("Codex, scripted model", "@openai/codex", "stdio", worked_by_codex, kills=1),
     Check("Gemini CLI", "@google/gemini-cli", "stdio", partial(listed, "gemini"), kills=1),
     _suite("2025-11-25"),
     _suite("2026-07-28"),

@@ -100,7 +100,8 @@ class Stand:
             server.wait()
 
     def read_frames(self) -> None:
-        """Add what the servers on stdio kept to the wire."""
+        """The wire of the servers on stdio, from what was kept up to now."""
+        self.wire = Wire()
         for file in sorted(self.frames.glob("*.frames")):
             self.wire.starts += 1
             for line in file.read_bytes().splitlines():
