@@ -28,7 +28,8 @@ from workdocket.settings import Settings
 from workdocket.storage.engine import dbapi
 from workdocket.storage.migrate import DatabaseTooNew
 from workdocket.storage.sqlite import SqliteStore, bring_up
-from workdocket.storage.tables import ReadTables, WriteTables
+from workdocket.storage.tables import ReadTables
+from workdocket.storage.writer import WriteTables
 from workdocket.surfaces.pace import Pace
 
 

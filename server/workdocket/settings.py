@@ -255,6 +255,24 @@ def load_settings(
     return _located(settings, folders)
 
 
+def environment_of(settings: Settings) -> dict[str, str]:
+    """What a process elsewhere, with nothing else set, needs in its environment to have these settings.
+
+    The database always; of the others those that somebody has set, but for what only the HTTP server reads.
+    """
+    carried = [key for key in Settings.model_fields if key in settings.model_fields_set and key not in _OF_HTTP]
+    return {f"{PREFIX}{key.upper()}": _as_text(getattr(settings, key)) for key in carried}
+
+
+_OF_HTTP = ("host", "port", "allowed_origins", "allowed_hosts")
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return "none" if value is None else json.dumps(value, ensure_ascii=False)
+
+
 def _command_line_source(overrides: Mapping[str, Any], cwd: Path) -> _Source:
     given = {key: value for key, value in overrides.items() if value is not None}
     return _Source("command line", given, cwd, lambda key: "--database" if key == "database" else f"--set {key}")

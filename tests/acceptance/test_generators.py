@@ -23,7 +23,8 @@ from workdocket.domain.model import iso
 from workdocket.registry import load_generators
 from workdocket.service.desk import Desk
 from workdocket.storage.sqlite import SqliteStore
-from workdocket.storage.tables import ReadTables, WriteTables
+from workdocket.storage.tables import ReadTables
+from workdocket.storage.writer import WriteTables
 
 NOON = 1_790_078_400_000
 MINUTE = 60

@@ -17,6 +17,13 @@ from mcp.client.streamable_http import streamable_http_client
 from tests.support.harness import LIMIT
 from tests.support.web import reached, served, wired
 
+LISTEN = {
+    "notifications": {"resourceSubscriptions": ["workdocket://queue"]},
+    "_meta": {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+    },
+}
 WAIT = {"wait_seconds": 50}
 PLENTY = httpx2.Timeout(60)
 
@@ -38,8 +45,14 @@ async def test_a_signal_ends_it_with_streams_open_and_every_waiting_call_answere
         calls = [asyncio.create_task(client.call_tool("checkout", WAIT)) for client in clients]
         plain = await open_.enter_async_context(wired(server))
         await plain.post("/v1/checkout", WAIT)
-        async with http.stream("GET", f"{server.url}/sse") as idle:
-            assert idle.status_code == 200
+        listening = {"jsonrpc": "2.0", "id": 9, "method": "subscriptions/listen", "params": LISTEN}
+        headers = {"Accept": "application/json, text/event-stream", "Mcp-Protocol-Version": "2026-07-28"}
+        headers |= {"Mcp-Method": "subscriptions/listen"}
+        async with (
+            http.stream("GET", f"{server.url}/sse") as idle,
+            http.stream("POST", mcp, json=listening, headers=headers) as told,
+        ):
+            assert (idle.status_code, told.status_code) == (200, 200)
             await reached(server)
             server.end(number)
             assert await server.ended() == 128 + number

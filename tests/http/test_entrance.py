@@ -206,7 +206,7 @@ def _open_files(pid: int) -> set[str]:
     return {f"{name}" for name in names if name.startswith("work.db")}
 
 
-@pytest.mark.scenario("http-limit-per-principal")
+@pytest.mark.scenario("calls-per-minute")
 async def test_a_principal_over_its_pace_is_told_when_to_come_again_at_both_doors(tmp_path: Path) -> None:
     async with site(tmp_path, max_calls_per_minute=2) as here:
         ann, bob = await here.token("ann"), await here.token("bob")
@@ -238,7 +238,7 @@ async def test_a_server_beyond_this_machine_starts_only_once_there_is_a_token(tm
         assert (await http.post(there, headers=bearing(secret))).status_code == 200
 
 
-@pytest.mark.scenario("token-never-logged")
+@pytest.mark.scenario("tokens-unlogged")
 async def test_no_log_has_a_token(tmp_path: Path) -> None:
     async with served(tmp_path, WORKDOCKET_LOG_LEVEL="debug") as server:
         secret = await _token(tmp_path, "ann", "agent")

@@ -22,7 +22,8 @@ from workdocket.service.desk import Desk
 from workdocket.storage import statements as sql
 from workdocket.storage.engine import Connection, dbapi
 from workdocket.storage.sqlite import SqliteStore
-from workdocket.storage.tables import ReadTables, WriteTables
+from workdocket.storage.tables import ReadTables
+from workdocket.storage.writer import WriteTables
 
 SHORT, LONG = 1_000, 20_000
 LATER = "2030-01-01T00:00:00Z"

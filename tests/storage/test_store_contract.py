@@ -30,10 +30,11 @@ from workdocket.domain.model import (
     WorkOrder,
     chained,
 )
-from workdocket.ports import EventQuery, ItemFilter, Line, Moved, OrderQuery, ReadTx, Slot, WriteTx
+from workdocket.ports import EventQuery, ItemFilter, Line, Moved, OrderQuery, ReadTx, Slot, Token, WriteTx
 from workdocket.storage.engine import dbapi
 from workdocket.storage.sqlite import SqliteStore
-from workdocket.storage.tables import ReadTables, WriteTables
+from workdocket.storage.tables import ReadTables
+from workdocket.storage.writer import WriteTables
 
 ANN = Actor("agent", "ann", "ann-1", "label", "client/1")
 BOB = Actor("user", "bob", "bob")
@@ -498,6 +499,28 @@ async def test_pages_of_orders_join_without_gap_or_double(store: RealStore) -> N
     assert len(set(found)) == 25
 
 
+async def test_ids_are_found_by_how_they_begin_and_orders_while_they_are_open(store: RealStore) -> None:
+    def body(tx: WriteTx) -> None:
+        for n in range(1, 13):
+            filed(tx, *[ItemSpec({}, key=f"k{m}") for m in range(11 if n == 1 else 1)])
+        tx.apply(decide.cancel(the(tx.order("WO-12", items=True)), ANN, NOW, None))
+
+    await store.write(body)
+
+    async def orders(**wanted: Any) -> list[str]:
+        page = await store.read(lambda tx: tx.orders(OrderQuery(sort=("-id",), **wanted)))
+        assert page.total == len(page.orders)
+        return [order.id for order in page.orders]
+
+    assert await orders(id_prefix="WO-1") == ["WO-12", "WO-11", "WO-10", "WO-1"]
+    assert await orders(id_prefix="WO-1", open=True) == ["WO-11", "WO-10", "WO-1"]
+    assert await orders(id_prefix="WO-_") == []
+    assert await store.read(lambda tx: tx.item_ids("WO-1", 3)) == (("WO-12.1", "WO-11.1", "WO-10.1"), 14)
+    assert await store.read(lambda tx: tx.item_ids("WO-1.1", 9)) == (("WO-1.1", "WO-1.10", "WO-1.11"), 3)
+    assert await store.read(lambda tx: tx.item_ids("WO-7.", 9)) == (("WO-7.1",), 1)
+    assert await store.read(lambda tx: tx.item_ids("X", 9)) == ((), 0)
+
+
 async def test_orders_are_found_by_meta_and_by_the_states_of_their_items(store: RealStore) -> None:
     def body(tx: WriteTx) -> None:
         filed(tx, meta={"batch": 42, "team": "a"})
@@ -648,3 +671,45 @@ async def test_a_schedule_has_one_slot_the_latest(store: RealStore) -> None:
     assert await store.read(lambda tx: tx.slot("tidy", nightly)) == done
     assert await store.read(lambda tx: tx.slot("tidy", hourly)) == other
     assert await store.read(lambda tx: tx.slot("neat", nightly)) is None
+
+
+# tokens
+
+
+def a_token(name: str, **fields: Any) -> Token:
+    given = {"kind": "agent", "roles": frozenset({"worker"}), "hash": f"hash of {name}", "created_at": NOW, **fields}
+    return Token(id=f"id-{name}", name=name, created_by="boss", **given)
+
+
+@pytest.mark.scenario("tokens-hashed")
+async def test_tokens_are_read_as_they_were_written_the_oldest_first(store: RealStore) -> None:
+    late = a_token("ann", created_at=NOW + 1, roles=frozenset({"admin", "reviewer"}))
+    early = a_token("bob", kind="user", expires_at=NOW + 9)
+    assert await store.read(lambda tx: tx.any_token()) is False
+
+    await store.write(lambda tx: [tx.add_token(late), tx.add_token(early)])
+
+    assert await store.read(lambda tx: tx.tokens()) == (early, late)
+    assert await store.read(lambda tx: (tx.token("id-ann"), tx.token("id-eve"))) == (late, None)
+    assert await store.read(lambda tx: tx.any_token()) is True
+
+
+@pytest.mark.scenario("tokens-revoked-at-once")
+async def test_a_token_is_revoked_once_and_stays_as_it_was_revoked(store: RealStore) -> None:
+    token = a_token("ann")
+    await store.write(lambda tx: tx.add_token(token))
+
+    await store.write(lambda tx: tx.revoke_token("id-ann", NOW + 1, "boss"))
+    await store.write(lambda tx: tx.revoke_token("id-ann", NOW + 2, "chief"))
+
+    assert await store.read(lambda tx: tx.token("id-ann")) == replace(token, revoked_at=NOW + 1, revoked_by="boss")
+
+
+@pytest.mark.scenario("tokens-hashed")
+async def test_a_token_is_never_written_over(store: RealStore) -> None:
+    await store.write(lambda tx: tx.add_token(a_token("ann")))
+
+    with pytest.raises(dbapi.IntegrityError):
+        await store.write(lambda tx: tx.add_token(a_token("ann", hash="another")))
+
+    assert the(await store.read(lambda tx: tx.token("id-ann"))).hash == "hash of ann"

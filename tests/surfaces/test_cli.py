@@ -431,7 +431,13 @@ def test_events_can_be_read_on_from_where_they_stopped(cli: Cli) -> None:
 
 # what it needs
 
-LEAN = [["--help"], ["types"], ["propose", "database.record.insert", "--payload", "tea.json"], ["orders", "list"]]
+LEAN = [
+    ["--help"],
+    ["types"],
+    ["propose", "database.record.insert", "--payload", "tea.json"],
+    ["orders", "list"],
+    ["install", "cursor"],
+]
 
 
 @pytest.mark.parametrize("words", LEAN, ids=" ".join)
@@ -672,3 +678,19 @@ def test_a_type_is_shown_by_its_name_alone_and_after_show(cli: Cli) -> None:
     assert (alone.exit_code, after_show.exit_code, all_of_them.exit_code) == (0, 0, 0)
     assert alone.stdout == after_show.stdout != all_of_them.stdout
     assert cli("types", "--json", "test.echo").stdout == cli("types", "test.echo", "--json").stdout
+
+
+@pytest.mark.scenario("X9")
+@pytest.mark.parametrize("name", ["websocket", "grpc", "HTTP"])
+def test_a_transport_that_there_is_not_is_a_usage_error_that_names_it(cli: Cli, name: str) -> None:
+    refused = cli("serve", "--transport", name)
+    assert refused.exit_code == 2
+    assert name in refused.stderr
+
+
+@pytest.mark.scenario("X18")
+def test_stats_counts_orders_by_state_and_leases(cli: Cli, folder: Path) -> None:
+    assert json.loads(cli("stats", "--json").stdout)["leases"] == {"live": 0, "expired": 0}
+    (folder / "payload.json").write_text('{"message": "hi"}')
+    cli("--set", f"order_types={TYPES}", "propose", "test.echo", "--payload", "payload.json")
+    assert "queued" in cli("stats").stdout

@@ -45,6 +45,8 @@ DEFAULTS = {
     "max_payload_bytes": 1048576, "require_idempotency_keys": False, "idempotency_ttl_days": 7,
     "dead_letter_after_hours": 48, "stale_after_hours": 24, "retain_events_days": None,
     "host": "127.0.0.1", "port": 8787, "allowed_origins": (), "allowed_hosts": (),
+    "public_url": None, "max_calls_per_minute": None,
+    "oauth_issuer": None, "oauth_audience": None, "oauth_roles_claim": "scope", "oauth_kind": "agent",
     "log_level": "warning", "log_format": "text", "metrics": "none",
 }  # fmt: skip
 
@@ -194,6 +196,39 @@ def test_the_password_of_the_database_is_never_shown(load: Load) -> None:
     with pytest.raises(ValidationError) as caught:
         Settings(database="mysql://u:secret@h/db")
     assert "secret" not in str(caught.value)
+
+
+# addresses
+
+ISSUER = "https://login.example.com/tenant"
+
+
+@pytest.mark.parametrize("given", ["https://work.example.com", "https://work.example.com/"])
+def test_the_public_address_has_no_slash_at_its_end_and_the_issuers_is_as_written(load: Load, given: str) -> None:
+    settings = load({"public_url": given, "oauth_issuer": f"{ISSUER}/"})
+    assert (settings.public_url, settings.oauth_issuer) == ("https://work.example.com", f"{ISSUER}/")
+
+
+@pytest.mark.parametrize("issuer", ["http://127.0.0.1:9000", "http://localhost/realm", "http://[::1]:9000"])
+def test_an_issuer_on_this_machine_needs_no_tls(load: Load, issuer: str) -> None:
+    assert load({"public_url": "http://127.0.0.1:8787", "oauth_issuer": issuer}).oauth_issuer == issuer
+
+
+@pytest.mark.parametrize(
+    "given, said",
+    [
+        ({"public_url": "work.example.com"}, "not the https:// address"),
+        ({"public_url": "https://"}, "not the https:// address"),
+        ({"public_url": "https://work.example.com/?a=b"}, "not the https:// address"),
+        ({"public_url": "https://ann:secret@work.example.com"}, "not the https:// address"),
+        ({"public_url": "https://w.example.com", "oauth_issuer": "http://login.example.com"}, "by https only"),
+        ({"public_url": "https://w.example.com", "oauth_issuer": "http://127.0.0.1.example.com"}, "by https only"),
+        ({"public_url": "https://w.example.com", "oauth_issuer": "file:///etc/passwd"}, "not the https:// address"),
+        ({"oauth_issuer": ISSUER}, "needs the setting public_url"),
+    ],
+)
+def test_other_addresses_are_refused(load: Load, given: dict[str, str], said: str) -> None:
+    assert said in refusal(load, given)
 
 
 # refusals

@@ -185,6 +185,10 @@ class Orders:
         diff = view.diff(tx.diff(order_id))
         return answer if diff is None else {**answer, "diff": diff}
 
+    async def item_ids(self, prefix: str, limit: int) -> tuple[tuple[str, ...], int]:
+        """The ids of items that begin so, those of the newest orders first, and how many there are in all."""
+        return await self._desk.store.read(lambda tx: tx.item_ids(prefix, limit))
+
     async def get_item(self, item_id: str, *, full: bool = False) -> Answer:
         """With ``full``, nothing is cut, however long the answer gets."""
         return await self._desk.store.read(lambda tx: self._item_view(tx, item_id, full=full))

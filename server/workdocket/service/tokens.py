@@ -10,6 +10,7 @@ import secrets
 import string
 import zlib
 from collections.abc import Iterable
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Literal
 
@@ -83,10 +84,11 @@ class Tokens:
 
     def _revoke(self, tx: WriteTx, which: str, by: Actor) -> tuple[Token, ...]:
         now = self._desk.clock.now()
-        revoked = tuple(token for token in _to_revoke(tx, which) if tx.revoke_token(token.id, now, by.id))
-        for token in revoked:
+        found = _to_revoke(tx, which)
+        for token in found:
+            tx.revoke_token(token.id, now, by.id)
             log.info("%s revoked token %s of %s", by.id, token.id, token.name)
-        return revoked
+        return tuple(replace(token, revoked_at=now, revoked_by=by.id) for token in found)
 
     def view(self, token: Token) -> View:
         """A token as it is shown: never its secret, nor the hash of it."""

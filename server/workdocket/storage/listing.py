@@ -16,6 +16,8 @@ def conditions(query: OrderQuery) -> tuple[list[str], dict[str, Any]]:
     for n, (key, value) in enumerate(query.meta.items()):
         where.append(sql.META_FILTER.format(n=n))
         wanted |= {f"meta_key_{n}": key, f"meta_value_{n}": value}
+    if query.open:
+        where.append(sql.OPEN_ORDER)
     if query.has_available_items is not None:
         where.append(sql.AVAILABLE_ITEM if query.has_available_items else f"NOT {sql.AVAILABLE_ITEM}")
         wanted["now"] = query.now

@@ -105,6 +105,7 @@ INSERT_ORDER_META = "INSERT INTO order_meta (key, value, order_id) VALUES (:key,
 INSERT_ORDER_NEED = "INSERT INTO order_needs (order_id, needs_id) VALUES (:order_id, :needs_id)"
 
 ORDER_FILTERS = {
+    "id_prefix": "o.id >= :id_prefix AND o.id < :id_prefix || char(1114111)",
     "state": "o.state = :state",
     "type": "o.type = :type",
     "min_priority": "o.priority >= :min_priority",
@@ -113,6 +114,7 @@ ORDER_FILTERS = {
     "created_before": "o.created_at < :created_before",
     "item_state": "EXISTS (SELECT 1 FROM items i WHERE i.order_id = o.id AND i.state = :item_state)",
 }
+OPEN_ORDER = "o.state NOT IN ('completed', 'dead_lettered', 'cancelled')"
 AVAILABLE_ITEM = (
     "EXISTS (SELECT 1 FROM items i WHERE i.order_id = o.id AND ((i.state = 'queued'"
     " AND i.waiting_for IS NULL AND (i.due_at IS NULL OR i.due_at <= :now))"
@@ -145,6 +147,12 @@ def count_orders(where: Sequence[str]) -> str:
 
 ITEM_BY_ID = f"{ITEM_WITH_LEASE} WHERE i.id = :id"
 ITEMS_OF_ORDER = f"{ITEM_WITH_LEASE} WHERE i.order_id = :order_id ORDER BY i.number LIMIT :limit + 0"
+ITEM_IDS = (
+    "SELECT i.id FROM orders o CROSS JOIN items i ON i.order_id = o.id"
+    " WHERE o.id BETWEEN :first AND :last"
+    " AND i.id >= :prefix AND i.id < :prefix || char(1114111) ORDER BY o.number DESC, i.number LIMIT :limit + 0"
+)
+COUNT_ITEM_IDS = "SELECT COUNT(*) FROM items i WHERE i.id >= :prefix AND i.id < :prefix || char(1114111)"
 ITEMS_THAT_NEED = (
     f"{ITEM_WITH_LEASE} JOIN item_needs n ON n.item_id = i.id WHERE n.needs_id = :item_id ORDER BY i.number"
 )

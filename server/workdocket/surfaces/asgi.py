@@ -61,7 +61,7 @@ class Web:
                 Route("/healthz", Health(house).__call__),
                 Route("/v1/openapi.json", self._document),
                 *_metadata(house.settings),
-                Route("/v1/{tool}", Shim(house, most_bytes).__call__, methods=["GET", "POST"]),
+                Route("/v1/{tool}", Shim(house, most_bytes)),
                 *mcp.routes,
                 *sse.routes,
             ],
@@ -91,6 +91,7 @@ class Web:
     def close(self) -> None:
         """Let calls that wait answer with what there is and then streams end, so that the server can."""
         self._house.desk.end_waits()
+        self._door.close_streams()
         asyncio.get_running_loop().call_later(LAST_WORD_SECONDS, self._closing.set)
 
     @asynccontextmanager

@@ -16,6 +16,7 @@ import anyio
 from pydantic_core import from_json
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from workdocket.app import App
 from workdocket.domain.errors import Finding, WorkError
@@ -48,15 +49,20 @@ class Shim:
         self._app = app
         self._most_bytes = most_bytes
 
-    async def __call__(self, request: Request) -> Response:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self._response(Request(scope, receive))
+        await response(scope, receive, send)
+
+    async def _response(self, request: Request) -> Response:
         name = request.path_params["tool"]
+        methods = ["GET", "HEAD", "POST"] if _only_reads(name) else ["POST"]
+        if request.method not in methods:
+            return not_allowed(", ".join(methods))
         try:
             if request.method == "POST":
                 arguments = keyed(request, name, await self._sent(request))
-            elif _only_reads(name):
-                arguments = asked(request, name)
             else:
-                return not_allowed("POST")
+                arguments = asked(request, name)
             return await self._answered(request, name, arguments)
         except TimeoutError:
             message = "the request did not arrive in time"

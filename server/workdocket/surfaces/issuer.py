@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -49,9 +48,9 @@ class Unreachable(Exception):
 
 
 class Issuer(TokenVerifier):
-    """The SDK's verifier. ``clock`` gives seconds that never go back."""
+    """The SDK's verifier. Tokens go by the time of day, keys by ``clock``: seconds that never go back."""
 
-    def __init__(self, url: str, audiences: Sequence[str], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, url: str, audiences: Sequence[str], clock: Callable[[], float]) -> None:
         self._url = url
         self._audiences = audiences
         self._keys = Keys(url, clock)
@@ -75,7 +74,7 @@ class Issuer(TokenVerifier):
         )
 
     async def _claims(self, token: str) -> dict[str, Any]:
-        if len(token) > LONGEST_TOKEN or token.count(".") != 2:
+        if not token.isascii() or len(token) > LONGEST_TOKEN or token.count(".") != 2:
             raise jwt.InvalidTokenError("it is no signed token")
         header = jwt.get_unverified_header(token)
         algorithm, kid = header.get("alg"), header.get("kid")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
+from typing import TextIO
 
 from workdocket.domain.model import iso
 
@@ -24,12 +26,23 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
+SECRETS = re.compile(r"(?P<mark>wdk_(?:[0-9a-z]{10}_)?|eyJ|(?:(?i:bearer\s+)|token\W{1,12})(?!wdk_))[\w.~+/=-]{16,}")
+"""Bearer tokens, ours and those of an issuer, what headers carry, and leases: all behind the part that tells them."""
+
+
+class Discreet(logging.StreamHandler[TextIO]):
+    """Blots out what lets its reader in, whoever logs it, in messages and in tracebacks."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return SECRETS.sub(r"\g<mark>…", super().format(record))
+
+
 FORMS = {"text": logging.Formatter("%(levelname)s %(name)s: %(message)s"), "json": JsonLines()}
 
 
 def configure(level: str, form: str) -> None:
     """Send everything of that weight and above to standard error; standard output belongs to the protocol."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = Discreet(sys.stderr)
     handler.setFormatter(FORMS[form])
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -5,6 +5,7 @@ Nothing here makes or renews tokens; how one is checked is in ``issuer.py``, whi
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -44,11 +45,13 @@ def audiences(settings: Settings) -> tuple[str, ...]:
     return tuple(f"{settings.public_url}{path}" for path in ("", "/", "/mcp"))
 
 
-def issued(settings: Settings) -> Callable[[str], Awaitable[Caller | None]]:
+def issued(
+    settings: Settings, clock: Callable[[], float] = time.monotonic
+) -> Callable[[str], Awaitable[Caller | None]]:
     """From an access token of the issuer to the caller; ``None`` for one that lets nobody in."""
     from workdocket.surfaces.issuer import Issuer
 
-    issuer = Issuer(str(settings.oauth_issuer), audiences(settings))
+    issuer = Issuer(str(settings.oauth_issuer), audiences(settings), clock)
 
     async def caller(secret: str) -> Caller | None:
         access = await issuer.verify_token(secret)

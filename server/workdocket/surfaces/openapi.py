@@ -20,6 +20,13 @@ arguments as a JSON object; those that only read are there by GET as well. Refus
 AS_WELL: Mapping[tuple[str, str], Json] = {("events", "after"): {"type": "integer", "minimum": 0}}
 """What a tool takes besides what its schema says to agents."""
 
+EXAMPLES: Mapping[str, Any] = {
+    "order_id": "WO-1",
+    "item_id": "WO-1.1",
+    "type": "content.fact.check",
+    "part_key": "summary",
+}
+
 JSON_TEXT = {"type": "string", "contentMediaType": "application/json", "description": "The same as a JSON text."}
 
 PROBLEM: Json = {
@@ -72,7 +79,7 @@ def body_schema(name: str) -> Json:
     """What the body of a request must fit: the tool's arguments with all their bounds."""
     schema = TOOLS[name].args.model_json_schema()
     fields = {
-        field: _field(name, field, _inlined(one, schema.get("$defs", {})))
+        field: {**_field(name, field, _inlined(one, schema.get("$defs", {}))), **_example(field)}
         for field, one in schema.get("properties", {}).items()
     }
     required = {"required": schema["required"]} if "required" in schema else {}
@@ -88,13 +95,29 @@ def plain_schema(name: str) -> Json:
 
 def _field(tool: str, name: str, schema: Json) -> Json:
     """A field and, where it is an object or a list, the JSON text that is taken for it too."""
-    schema = _nullable(schema)
-    options = schema.get("anyOf", [schema])
+    schema = _nullable({key: one for key, one in schema.items() if (key, one) != ("default", None)})
+    options = [kind for option in schema.get("anyOf", [schema]) for kind in _kinds(option)]
     described: Json = {key: schema[key] for key in ("description", "default") if key in schema}
     others = [AS_WELL[tool, name]] if (tool, name) in AS_WELL else []
     if any(_is_nested(option) for option in options):
         others.append(JSON_TEXT)
     return {**described, "anyOf": [*options, *others]} if others else schema
+
+
+def _example(field: str) -> Json:
+    return {"examples": [EXAMPLES[field]]} if field in EXAMPLES else {}
+
+
+def _kinds(schema: Json) -> list[Json]:
+    """A schema of several types, one of them nested, as one for each: generators want to know what is in a list."""
+    if not _is_nested(schema):
+        return [schema]
+    types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    return [_listing({**schema, "type": kind}) for kind in types]
+
+
+def _listing(schema: Json) -> Json:
+    return {"items": {}, **schema} if schema.get("type") == "array" else schema
 
 
 def _nullable(schema: Json) -> Json:
@@ -141,7 +164,11 @@ def _path(spec: ToolSpec) -> Json:
 
 
 def _said(spec: ToolSpec, method: str) -> Json:
-    answer = {"description": "Done.", "content": {"application/json": {"schema": spec.output_schema}}}
+    fields = {name: _listing(field) for name, field in spec.output_schema["properties"].items()}
+    answer = {
+        "description": "Done.",
+        "content": {"application/json": {"schema": {"type": "object", "properties": fields}}},
+    }
     unchanged = {"304": {"description": "The same as under If-None-Match."}} if spec.hints[0] else {}
     return {
         "operationId": spec.name if method == "post" else f"{spec.name}_by_query",

@@ -39,6 +39,14 @@ def problem(error: WorkError) -> tuple[int, dict[str, Any]]:
     return error.kind.http, body
 
 
+def rpc_code(error: WorkError) -> int:
+    """The same for what MCP answers with a JSON-RPC error: invalid parameters, an internal error, or a request that is
+    refused."""
+    if error.kind.http in (404, 422):
+        return -32602
+    return -32603 if error.kind.http >= 500 else -32600
+
+
 def unexpected(error: BaseException, what: str) -> WorkError:
     """A defect: its text goes to the log under an id, the id to the caller."""
     request_id = secrets.token_hex(6)

@@ -2,24 +2,51 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from mcp.server import MCPServer
+from mcp import MCPError
+from mcp.server import MCPServer, ServerRequestContext
+from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context
-from mcp.types import CallToolResult, TextContent, Tool, ToolAnnotations
+from mcp.types import (
+    CallToolResult,
+    CompleteRequestParams,
+    CompleteResult,
+    DiscoverResult,
+    EmptyResult,
+    GetPromptResult,
+    ListResourcesResult,
+    PaginatedRequestParams,
+    Prompt,
+    RequestParams,
+    ResourceTemplate,
+    SubscribeRequestParams,
+    SubscriptionsListenRequestParams,
+    SubscriptionsListenResult,
+    TextContent,
+    Tool,
+    ToolAnnotations,
+    UnsubscribeRequestParams,
+)
+from pydantic import AnyUrl
 
 import workdocket
 from workdocket.app import App
 from workdocket.domain.errors import WorkError
-from workdocket.surfaces.dispatch import run_tool
+from workdocket.surfaces import progress, prompts, resources
+from workdocket.surfaces.completion import completed
+from workdocket.surfaces.dispatch import as_text, run_tool
 from workdocket.surfaces.identity import Caller
-from workdocket.surfaces.problems import one_line
-from workdocket.surfaces.tools import TOOLS, ToolSpec
+from workdocket.surfaces.notices import Notices
+from workdocket.surfaces.problems import one_line, rpc_code, unexpected
+from workdocket.surfaces.tools import EVERYBODY, TOOLS, ToolSpec
 
 log = logging.getLogger("workdocket.door")
+
+Request = ServerRequestContext[Any, Any]
 
 INSTRUCTIONS = """\
 workdocket hands out work orders one item at a time, checks what comes back, and applies it only after approval.
@@ -50,8 +77,7 @@ def listed(spec: ToolSpec) -> Tool:
 
 def answered(answer: dict[str, Any]) -> CallToolResult:
     """A success: the same facts as structure and as compact text."""
-    text = json.dumps(answer, separators=(",", ":"), ensure_ascii=False)
-    return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=answer)
+    return CallToolResult(content=[TextContent(type="text", text=as_text(answer))], structured_content=answer)
 
 
 def refused(error: WorkError) -> CallToolResult:
@@ -64,15 +90,33 @@ def refused(error: WorkError) -> CallToolResult:
 
 
 class Door(MCPServer[None]):
-    """The MCP server. Lists what the caller's roles allow, and answers every refusal as a tool result."""
+    """The MCP server. Lists what the caller's roles allow, and answers every refusal in the form of what was asked:
+    of a tool as a result, of anything else as a protocol error."""
 
-    def __init__(self, app: App, caller: Callable[[], Caller]) -> None:
+    def __init__(
+        self, app: App, caller: Callable[[], Caller], *, progress_every: float = progress.EVERY_SECONDS
+    ) -> None:
         super().__init__(
             "workdocket", title="Work orders", version=workdocket.__version__, instructions=INSTRUCTIONS,
-            log_level="WARNING",
+            log_level="WARNING", subscriptions=False,
         )  # fmt: skip
         self._app = app
         self._caller = caller
+        self._progress_every = progress_every
+        self._notices = Notices(app.desk)
+        handle = self._lowlevel_server.add_request_handler
+        handle("server/discover", RequestParams, self._discover)
+        handle("resources/list", PaginatedRequestParams, self._list_resources)
+        handle("resources/subscribe", SubscribeRequestParams, self._subscribe)
+        handle("resources/unsubscribe", UnsubscribeRequestParams, self._unsubscribe)
+        handle("subscriptions/listen", SubscriptionsListenRequestParams, self._listen)
+        handle("completion/complete", CompleteRequestParams, self._complete)
+
+    def close_streams(self) -> None:
+        """Nobody is told anything any more: what would hold up the end of a server is ended."""
+        self._notices.close()
+
+    # tools
 
     async def list_tools(self) -> list[Tool]:
         caller = self._caller()
@@ -82,11 +126,84 @@ class Door(MCPServer[None]):
         self, name: str, arguments: dict[str, Any], context: Context[None, Any] | None = None
     ) -> CallToolResult:
         caller = self._caller().known_as(client=client_of(context))
-        try:
-            return answered(await run_tool(self._app, caller, name, arguments))
-        except WorkError as error:
-            log.info("%s refused: %s", name, error.code)
-            return refused(error)
+        async with progress.told(context, name, arguments, self._progress_every):
+            try:
+                return answered(await run_tool(self._app, caller, name, arguments))
+            except WorkError as error:
+                log.info("%s refused: %s", name, error.code)
+                return refused(error)
+
+    # resources
+
+    async def list_resource_templates(self) -> list[ResourceTemplate]:
+        return resources.templates() if self._caller().may(EVERYBODY) else []
+
+    async def read_resource(
+        self, uri: AnyUrl | str, context: Context[None, Any] | None = None
+    ) -> Iterable[ReadResourceContents]:
+        with _protocol(uri=str(uri)):
+            text = await resources.read(self._app, self._caller(), str(uri))
+        return [ReadResourceContents(content=text, mime_type=resources.MIME)]
+
+    async def _list_resources(self, ctx: Request, params: PaginatedRequestParams) -> ListResourcesResult:
+        with _protocol():
+            return await resources.page(self._app, self._caller(), params.cursor)
+
+    async def _subscribe(self, ctx: Request, params: SubscribeRequestParams) -> EmptyResult:
+        """Only to what the caller can read."""
+        with _protocol(uri=params.uri):
+            await resources.read(self._app, self._caller(), params.uri)
+            await self._notices.subscribe(ctx.session, params.uri)
+        return EmptyResult()
+
+    async def _unsubscribe(self, ctx: Request, params: UnsubscribeRequestParams) -> EmptyResult:
+        self._notices.unsubscribe(ctx.session, params.uri)
+        return EmptyResult()
+
+    async def _listen(self, ctx: Request, params: SubscriptionsListenRequestParams) -> SubscriptionsListenResult:
+        with _protocol():
+            caller = self._caller()
+            resources.check(caller)
+            return await self._notices.listen(caller.actor.id, ctx, params)
+
+    async def _discover(self, ctx: Request, params: RequestParams) -> DiscoverResult:
+        """As the SDK does it, but of the lists only that of resources ever changes."""
+        found = await self._lowlevel_server._handle_discover(ctx, params)
+        for unchanging in (found.capabilities.tools, found.capabilities.prompts):
+            if unchanging is not None:
+                unchanging.list_changed = False
+        return found
+
+    # prompts
+
+    async def list_prompts(self) -> list[Prompt]:
+        return prompts.listed(self._caller())
+
+    async def get_prompt(
+        self, name: str, arguments: dict[str, Any] | None = None, context: Context[None, Any] | None = None
+    ) -> GetPromptResult:
+        with _protocol():
+            return await prompts.written(self._app, self._caller(), name, arguments or {})
+
+    async def _complete(self, ctx: Request, params: CompleteRequestParams) -> CompleteResult:
+        given = (params.context.arguments if params.context else None) or {}
+        asked = params.argument
+        with _protocol():
+            found = await completed(self._app, self._caller(), params.ref, asked.name, asked.value, given)
+        return CompleteResult(completion=found)
+
+
+@contextmanager
+def _protocol(**about: str) -> Iterator[None]:
+    """A refusal as a protocol error, with the same structure as a tool's in its data."""
+    try:
+        yield
+    except MCPError:
+        raise
+    except Exception as raised:
+        error = raised if isinstance(raised, WorkError) else unexpected(raised, "a request")
+        log.info("refused: %s", error.code)
+        raise MCPError(rpc_code(error), one_line(error), {**about, "error": error.as_dict()}) from None
 
 
 def client_of(context: Context[None, Any] | None) -> str | None:

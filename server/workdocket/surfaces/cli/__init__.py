@@ -11,9 +11,11 @@ import click
 
 import workdocket
 from workdocket.domain.errors import WorkError
+from workdocket.surfaces.cli.install import install
 from workdocket.surfaces.cli.new import new
 from workdocket.surfaces.cli.run import JSON, Session, ask, operate
-from workdocket.surfaces.identity import ROLES
+from workdocket.surfaces.cli.serving import serve, stats
+from workdocket.surfaces.cli.token import token
 
 if TYPE_CHECKING:
     from workdocket.app import App
@@ -63,36 +65,8 @@ def main(ctx: click.Context, database: str | None, given: dict[str, str], actor:
     ctx.obj = Session({**given, **({"database": database} if database else {})}, actor)
 
 
-@main.command()
-@click.option("--transport", type=click.Choice(["stdio", "http"]), default="stdio", show_default=True)
-@click.option("--role", "roles", multiple=True, type=click.Choice(ROLES), help="What callers may do; default: all.")
-@click.option("--actor", metavar="NAME", help="The principal of this process; default: the machine's user.")
-@click.option("--host", metavar="ADDRESS", help="Where http listens, instead of the setting.")
-@click.option("--port", type=int, help="The port of http, instead of the setting; 0 takes a free one.")
-@click.pass_obj
-def serve(
-    session: Session,
-    /,
-    transport: str,
-    roles: tuple[str, ...],
-    actor: str | None,
-    host: str | None,
-    port: int | None,
-) -> None:
-    """Serve MCP over stdio, as Claude Desktop or Cursor starts it, or everything over HTTP.
-
-    http serves MCP at /mcp and /sse, the tools for programs at /v1, and /healthz. Role and actor are those of callers
-    without a token, until a token was made.
-    """
-    from importlib import import_module
-
-    from workdocket.surfaces.identity import local_caller
-
-    place = {"host": host, "port": port}
-    settings = session.with_settings({key: value for key, value in place.items() if value is not None})
-    caller = local_caller(actor or session.actor, roles or ROLES)
-    door = import_module({"stdio": "workdocket.surfaces.stdio", "http": "workdocket.surfaces.listener"}[transport])
-    sys.exit(door.serve(settings, caller))
+main.add_command(serve)
+main.add_command(stats)
 
 
 @main.command()
@@ -119,6 +93,8 @@ def init(folder: Path) -> None:
 
 
 main.add_command(new)
+main.add_command(token)
+main.add_command(install)
 
 
 class OrShow(click.Group):

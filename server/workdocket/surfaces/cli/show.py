@@ -22,9 +22,11 @@ STYLES = {
     "completed": "green", "accepted": "green", "approved": "green", "submitted": "yellow", "in_progress": "cyan",
     "leased": "cyan", "checked_out": "cyan", "failed": "red", "rejected": "red", "cancelled": "dim",
     "dead_lettered": "dim", "added": "green", "modified": "yellow", "removed": "red",
+    "live": "green", "expired": "dim", "revoked": "dim",
 }  # fmt: skip
 
 out = Console(highlight=False, soft_wrap=False)
+aside = Console(highlight=False, stderr=True)
 
 
 def as_json(answer: Answer) -> None:
@@ -276,6 +278,11 @@ def generated(answer: Answer) -> None:
             out.print(Text(f"{one['generator']}: next slot {at(one['next_slot'])}"))
 
 
+def stats(answer: Answer) -> None:
+    table("", ("state", "orders"), list(answer["orders"].items()))
+    lines(("leases live", answer["leases"]["live"]), ("leases run out", answer["leases"]["expired"]))
+
+
 def made(answer: Answer) -> None:
     out.print(f"written in {answer['folder']}:", markup=False, soft_wrap=True)
     for heading, rows in (("", answer["files"]), ("next:", answer["next"])):
@@ -283,6 +290,40 @@ def made(answer: Answer) -> None:
             out.print(heading)
         for row in rows:
             out.print(f"  {row}", markup=False, soft_wrap=True)
+
+
+def token_made(answer: Answer) -> None:
+    """The secret alone on standard output, so that a script can keep it; what there is to say beside it."""
+    one = answer["token"]
+    end = f" until {at(one['expires_at'])}" if "expires_at" in one else ""
+    roles = ", ".join(one["roles"])
+    aside.print(f"token {one['id']} of {one['name']} ({one['kind']}: {roles}){end}, shown only now:", soft_wrap=True)
+    out.print(answer["secret"], markup=False, soft_wrap=True)
+
+
+def tokens(answer: Answer) -> None:
+    rows = [
+        (
+            one["id"],
+            one["name"],
+            one["kind"],
+            ", ".join(one["roles"]),
+            styled(one["state"]),
+            at(one["created_at"]),
+            at(one.get("expires_at", "")),
+            at(one.get("revoked_at", "")),
+        )
+        for one in answer["tokens"]
+    ]
+    table("", ("id", "name", "kind", "roles", "state", "created", "expires", "revoked"), rows)
+
+
+def tokens_revoked(answer: Answer) -> None:
+    verb = "would be revoked" if answer["dry_run"] else "revoked"
+    for one in answer["tokens"]:
+        out.print(f"{one['id']} of {one['name']} {verb}", markup=False)
+    if not answer["tokens"]:
+        out.print("nothing to revoke: it was done before")
 
 
 VIEWS: Mapping[str, Callable[[Answer], None]] = {
@@ -299,6 +340,10 @@ VIEWS: Mapping[str, Callable[[Answer], None]] = {
     "proposed": proposed,
     "pruned": pruned,
     "state": state,
+    "stats": stats,
+    "token_made": token_made,
+    "tokens": tokens,
+    "tokens_revoked": tokens_revoked,
     "type": type_,
     "types": types,
 }
