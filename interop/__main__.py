@@ -20,10 +20,19 @@ TEXT = """\
 
 # Interoperability
 
-What `make interop` found on {date}, on {machine}: MCP clients that nobody here wrote, each against a server on a
-database of its own. Era: the protocol version on the wire, read from the bytes that passed. In the log as: what the
-audit log calls the client. A scripted model makes the calls of a whole job: it files an order, takes the item, hands in
-a wrong result, mends it by what the client showed it of the findings, reviews, and approves.
+MCP clients that nobody here wrote, each against a server on a database of its own, as `make interop` ran them on
+{date} ({machine}).
+
+- *era*: the protocol version, read from the bytes that passed.
+- *in the log as*: what the audit log calls the client that changed something. The adapters of other frameworks say only
+  which SDK they are.
+- A scripted model makes the calls of a whole job, and no network is needed for it: it files an order, takes the item,
+  hands in a wrong result, mends it by what the client showed it of the findings, reviews, and approves.
+- The servers have to end by themselves when their client closes them, with exit code 0, and over HTTP on SIGTERM.
+- The conformance suite is run whole for each revision, on the same application with the names it calls beside the
+  product's own. It fails in one scenario, as expected: `server-sse-polling` warns that there is no event to resume a
+  lost stream from. The server keeps none; a call whose answer was lost is made again with the same idempotency key.
+- Codex does not let a model without a person call what is annotated as destructive, so `approve` stays with people.
 """
 
 

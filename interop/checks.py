@@ -118,24 +118,22 @@ def conformance(revision: str) -> Run:
 def _everywhere(transport: str) -> list[Check]:
     """The clients that go every way. Over SSE there is the era of the handshake only."""
     v1, v2, inspector = "@modelcontextprotocol/sdk", "@modelcontextprotocol/client", "@modelcontextprotocol/inspector"
+    legacy, auto = node("ts_v2.mjs", transport, "legacy"), node("ts_v2.mjs", transport, "auto")
+    strict, modern = node("inspector.mjs", transport, "legacy"), node("inspector.mjs", transport, "modern")
+    whole = node("inspector.mjs", transport, "modern", "whole")
+    probes = 1 if transport == "stdio" else 0  # it starts a server just to learn the era, and kills it
     both = [
         Check("TypeScript SDK 1", v1, transport, node("ts_v1.mjs", transport), 2, quick=True),
-        Check("TypeScript SDK 2", v2, transport, node("ts_v2.mjs", transport, "legacy"), 2, quick=True),
-        Check("Inspector --cli", inspector, transport, node("inspector.mjs", transport, "legacy"), 2, quick=True),
+        Check("TypeScript SDK 2", v2, transport, legacy, 2, quick=True),
+        Check("Inspector", inspector, transport, strict, quick=True),
         Check("fastmcp", "fastmcp-slim", transport, client(AGENTS, "drive_fastmcp", transport), 1),
     ]
-    if transport == "sse":
-        return both
-    probes = 1 if transport == "stdio" else 0  # it starts a server just to learn the era, and kills it
-    return [
-        *both,
-        Check(
-            "TypeScript SDK 2, auto", v2, transport, node("ts_v2.mjs", transport, "auto"), 2, quick=True, kills=probes
-        ),
-        Check(
-            "Inspector --cli, modern", inspector, transport, node("inspector.mjs", transport, "modern"), 2, quick=True
-        ),
+    late = [
+        Check("TypeScript SDK 2, auto", v2, transport, auto, 2, quick=True, kills=probes),
+        Check("Inspector, modern", inspector, transport, modern, quick=True),
+        Check("Inspector, modern, whole job", inspector, transport, whole, 2),
     ]
+    return both if transport == "sse" else [*both, *late]
 
 
 def _listing(who: str, *limit_and_roles: str) -> Check:
@@ -155,9 +153,9 @@ CHECKS = [
     Check("pydantic-ai, scripted model", "pydantic-ai-slim", "stdio", client(AGENTS, "drive_pydantic_ai"), 1),
     Check("openai-agents, scripted model", "openai-agents", "stdio", client(AGENTS, "drive_openai_agents"), 1),
     Check("LangChain, scripted model", "langchain-mcp-adapters", "stdio", client(LANGCHAIN, "drive_langchain"), 1),
-    Check("Claude Code", "@anthropic-ai/claude-code", "stdio", partial(listed, "claude"), kills=1),
+    Check("Claude Code", "@anthropic-ai/claude-code", "stdio", partial(listed, "claude-code", "claude"), kills=1),
     Check("Codex, scripted model", "@openai/codex", "stdio", worked_by_codex, kills=1),
-    Check("Gemini CLI", "@google/gemini-cli", "stdio", partial(listed, "gemini"), kills=1),
+    Check("Gemini CLI", "@google/gemini-cli", "stdio", partial(listed, "gemini", "gemini"), kills=1),
     _suite("2025-11-25"),
     _suite("2026-07-28"),
     _listing("worker", "3000", "worker"),

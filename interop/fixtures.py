@@ -93,5 +93,5 @@ class Both(Door):
 
 
 if __name__ == "__main__":
-    asgi.Door = Both  # type: ignore[attr-defined]
+    asgi.Door = Both  # type: ignore[assignment,attr-defined]
     main()

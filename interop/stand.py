@@ -63,6 +63,10 @@ class Stand:
         return folder
 
     @property
+    def home(self) -> Path:
+        return self.folder / "home"
+
+    @property
     def database(self) -> str:
         return f"sqlite:///{self.folder / 'work.db'}"
 

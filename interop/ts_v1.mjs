@@ -4,6 +4,7 @@ import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { SSEClientTransport } from "@modelcontextprotocol/sdk/client/sse.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
+import { ResourceUpdatedNotificationSchema } from "@modelcontextprotocol/sdk/types.js";
 import { server, url } from "./server.mjs";
 import { session } from "./session.mjs";
 
@@ -16,4 +17,9 @@ const TRANSPORTS = {
 const client = new Client({ name: "ts-v1", version: "1" });
 await client.connect(TRANSPORTS[process.argv[2]]());
 assert.equal(client.getServerVersion().name, "workdocket");
-await session(client, (name, args, timeout) => client.callTool({ name, arguments: args }, undefined, { timeout }));
+const call = (name, args, timeout) => client.callTool({ name, arguments: args }, undefined, { timeout });
+const watch = (uri, told) => {
+  client.setNotificationHandler(ResourceUpdatedNotificationSchema, ({ params }) => told(params.uri));
+  return client.subscribeResource({ uri });
+};
+await session(client, call, watch);

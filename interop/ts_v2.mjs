@@ -15,4 +15,9 @@ const [transport, mode] = process.argv.slice(2);
 const client = new Client({ name: "ts-v2", version: "1" }, { versionNegotiation: { mode } });
 await client.connect(TRANSPORTS[transport]());
 assert.equal(client.getServerVersion().name, "workdocket");
-await session(client, (name, args, timeout) => client.callTool({ name, arguments: args }, { timeout }));
+const call = (name, args, timeout) => client.callTool({ name, arguments: args }, { timeout });
+const watch = (uri, told) => {
+  client.setNotificationHandler("notifications/resources/updated", ({ params }) => told(params.uri));
+  return mode === "auto" ? client.listen({ resourceSubscriptions: [uri] }) : client.subscribeResource({ uri });
+};
+await session(client, call, watch);
