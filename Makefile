@@ -13,7 +13,7 @@ SEED        ?= 1
 PIP         := $(BIN)/python -m pip --disable-pip-version-check -qq install
 UV_PIP      := $(UV) pip install --quiet --python $(BIN)/python
 INSTALL     := $(if $(UV),$(UV_PIP),$(PIP))
-SOURCES     := server order_types tests docs bench bundle
+SOURCES     := server order_types tests docs bench bundle interop
 
 .PHONY: help setup demo test check walk interop bench format docs build bundle clean
 
@@ -50,8 +50,8 @@ check: $(VENV)/.ready-dev ## all that CI asks for: format, lint, types, layers, 
 walk: $(VENV)/.ready-dev ## random steps against a model of the product, a long way (STEPS=100000 SEED=1)
 	@$(BIN)/python -m tests.property $(STEPS) $(SEED)
 
-interop: $(VENV)/.ready ## run other people's MCP clients against the server (needs npm)
-	@WORKDOCKET="$(CURDIR)/$(BIN)/workdocket" interop/run
+interop: $(VENV)/.ready ## run other people's MCP clients, write down what they found (needs npm; QUICK=1: what CI runs)
+	@$(BIN)/python -m interop $(if $(QUICK),--quick)
 
 bench: $(VENV)/.ready ## measure, print the figures, and write them to docs/reference/figures.md (BENCH=waiting to choose)
 	@$(BIN)/python -m bench $(BENCH)
@@ -78,7 +78,7 @@ bundle: $(VENV)/.ready ## build the desktop bundle into dist/ and start it as a 
 	  $(BIN)/python bundle/check.py $$file && ls -l $$file
 
 clean: ## remove .venv and everything that was made
-	@rm -rf $(VENV) dist build htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	@rm -rf $(VENV) interop/.venvs interop/node_modules interop/hosts/node_modules dist build htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	@find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # --- the virtual environment: each stamp is written only when its step went through ----------------------------------
