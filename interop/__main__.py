@@ -28,10 +28,13 @@ MCP clients that nobody here wrote, each against a server on a database of its o
   which SDK they are.
 - A scripted model makes the calls of a whole job, and no network is needed for it: it files an order, takes the item,
   hands in a wrong result, mends it by what the client showed it of the findings, reviews, and approves.
-- The servers have to end by themselves when their client closes them, with exit code 0, and over HTTP on SIGTERM.
+- The servers have to end by themselves when their client closes them, with exit code 0, and over HTTP within 5 s of
+  SIGTERM. Claude Code, Codex and Gemini kill theirs; the TypeScript SDK in the mode `auto` kills the one that it starts
+  just to learn the era.
 - The conformance suite is run whole for each revision, on the same application with the names it calls beside the
-  product's own. It fails in one scenario, as expected: `server-sse-polling` warns that there is no event to resume a
-  lost stream from. The server keeps none; a call whose answer was lost is made again with the same idempotency key.
+  product's own; tasks are an extension, and part of neither. One scenario is expected not to go through, that of
+  2025-11-25 called `server-sse-polling`: it warns that there is no event to resume a lost stream from. The server keeps
+  none; a call whose answer was lost is made again with the same idempotency key.
 - Codex does not let a model without a person call what is annotated as destructive, so `approve` stays with people.
 """
 

@@ -20,7 +20,7 @@ LONGEST_SECONDS = 300
 Run = Callable[[Stand], str]
 PRODUCT = ("-m", "workdocket")
 TERMINATED = 128 + 15
-FIXTURES = ("-m", "interop.fixtures")
+FIXTURES = ("-W", "ignore", "-m", "interop.fixtures")
 """Programs that serve: the product, and the same with the fixtures that the conformance suite asks for."""
 
 
