@@ -32,9 +32,7 @@ MCP clients that nobody here wrote, each against a server on a database of its o
   SIGTERM. Claude Code, Codex and Gemini kill theirs; the TypeScript SDK in the mode `auto` kills the one that it starts
   just to learn the era.
 - The conformance suite is run whole for each revision, on the same application with the names it calls beside the
-  product's own; tasks are an extension, and part of neither. One scenario is expected not to go through, that of
-  2025-11-25 called `server-sse-polling`: it warns that there is no event to resume a lost stream from. The server keeps
-  none; a call whose answer was lost is made again with the same idempotency key.
+  product's own. Nothing in it is expected to fail.
 - Codex does not let a model without a person call what is annotated as destructive, so `approve` stays with people.
 """
 

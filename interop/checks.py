@@ -115,6 +115,32 @@ def conformance(revision: str) -> Run:
     return run
 
 
+def fuzzed(stand: Stand) -> str:
+    """Calls that the OpenAPI document allows and calls that it forbids: its corners, and ten by chance of each kind."""
+    words: list[str | Path] = [
+        python(OPENAPI).with_name("schemathesis"),
+        "--config-file",
+        HERE / "schemathesis.toml",
+        "run",
+    ]
+    said = _said([*words, f"{stand.url}/v1/openapi.json", "--max-examples", "10", "--seed", "1"], stand)
+    found = re.search(r"(\d+) generated, (\d+) passed", said)
+    if found is None:
+        raise Failed(said[-3000:])
+    return f"{found[2]} of {found[1]} calls as the OpenAPI document says"
+
+
+def generated(stand: Stand) -> str:
+    """A client made from the OpenAPI document, without a warning."""
+    words: list[str | Path] = [python(OPENAPI).with_name("openapi-python-client"), "generate", "--fail-on-warning"]
+    words += ["--url", f"{stand.url}/v1/openapi.json", "--config", HERE / "openapi-python-client.yml"]
+    said = _said([*words, "--output-path", stand.folder / "client", "--meta", "none"], stand)
+    calls = list((stand.folder / "client" / "api").rglob("[!_]*.py"))
+    if not calls or "WARNING" in said:
+        raise Failed(said[-3000:])
+    return f"a client with {len(calls)} calls, made without a warning"
+
+
 def _everywhere(transport: str) -> list[Check]:
     """The clients that go every way. Over SSE there is the era of the handshake only."""
     v1, v2, inspector = "@modelcontextprotocol/sdk", "@modelcontextprotocol/client", "@modelcontextprotocol/inspector"
@@ -145,7 +171,7 @@ def _suite(revision: str) -> Check:
     return Check(f"conformance {revision}", package, "http", conformance(revision), program=FIXTURES, quick=True)
 
 
-AGENTS, LANGCHAIN = "agents", "langchain"
+AGENTS, LANGCHAIN, OPENAPI = "agents", "langchain", "openapi"
 CHECKS = [
     *_everywhere("stdio"),
     *_everywhere("http"),
@@ -158,6 +184,8 @@ CHECKS = [
     Check("Gemini CLI", "@google/gemini-cli", "stdio", partial(listed, "gemini", "gemini"), kills=1),
     _suite("2025-11-25"),
     _suite("2026-07-28"),
+    Check("Schemathesis", "schemathesis", "http", fuzzed, quick=True),
+    Check("openapi-python-client", "openapi-python-client", "http", generated, quick=True),
     _listing("worker", "3000", "worker"),
     _listing("worker and reviewer", "5000", "worker", "reviewer"),
     _listing("everybody", "10000"),

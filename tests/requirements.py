@@ -291,6 +291,7 @@ PROMISES: dict[str, str] = {
     "http-roles": "A token names principal and roles; the log names principal, agent and client of each call.",
     "http-session-bound": "An MCP session that one token opened is not there for another.",
     "http-sse": "Legacy SSE serves the same and opens no database of its own.",
+    "http-resumes": "A client of the handshake era that lost a stream is sent the rest, and of its own session only.",
     "http-gone": "A caller that closes its connection while it waits is handed no work.",
     "http-ends": "SIGTERM ends an HTTP server within five seconds with streams open, and leaves no half answer.",
     "http-port": "A port that is taken is refused in one line.",
