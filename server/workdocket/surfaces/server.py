@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from mcp import MCPError
 from mcp.server import MCPServer, ServerRequestContext
 from mcp.server.lowlevel.helper_types import ReadResourceContents
-from mcp.server.mcpserver import Context
+from mcp.server.mcpserver import Context, RequestStateSecurity
 from mcp.types import (
     CallToolResult,
     CompleteRequestParams,
@@ -18,6 +19,7 @@ from mcp.types import (
     DiscoverResult,
     EmptyResult,
     GetPromptResult,
+    InputRequiredResult,
     ListResourcesResult,
     PaginatedRequestParams,
     Prompt,
@@ -36,9 +38,9 @@ from pydantic import AnyUrl
 import workdocket
 from workdocket.app import App
 from workdocket.domain.errors import WorkError
-from workdocket.surfaces import progress, prompts, resources
+from workdocket.surfaces import person, progress, prompts, resources, review_app
 from workdocket.surfaces.completion import completed
-from workdocket.surfaces.dispatch import as_text, run_tool
+from workdocket.surfaces.dispatch import as_text
 from workdocket.surfaces.identity import Caller
 from workdocket.surfaces.notices import Notices
 from workdocket.surfaces.problems import one_line, rpc_code, unexpected
@@ -72,6 +74,7 @@ def listed(spec: ToolSpec) -> Tool:
             idempotent_hint=idempotent,
             open_world_hint=False,
         ),
+        meta=review_app.shown_with(spec.name),
     )
 
 
@@ -94,15 +97,25 @@ class Door(MCPServer[None]):
     of a tool as a result, of anything else as a protocol error."""
 
     def __init__(
-        self, app: App, caller: Callable[[], Caller], *, progress_every: float = progress.EVERY_SECONDS
+        self,
+        app: App,
+        caller: Callable[[], Caller],
+        *,
+        progress_every: float = progress.EVERY_SECONDS,
+        answer_within: float = person.ANSWER_SECONDS,
     ) -> None:
+        asker = RequestStateSecurity(
+            keys=[secrets.token_bytes(32)], ttl=answer_within, bind_principal=lambda _: caller().actor.id
+        )
         super().__init__(
             "workdocket", title="Work orders", version=workdocket.__version__, instructions=INSTRUCTIONS,
-            log_level="WARNING", subscriptions=False,
+            log_level="WARNING", subscriptions=False, extensions=[review_app.extension()],
+            request_state_security=asker,
         )  # fmt: skip
         self._app = app
         self._caller = caller
         self._progress_every = progress_every
+        self._answer_within = answer_within
         self._notices = Notices(app.desk)
         handle = self._lowlevel_server.add_request_handler
         handle("server/discover", RequestParams, self._discover)
@@ -124,14 +137,17 @@ class Door(MCPServer[None]):
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[None, Any] | None = None
-    ) -> CallToolResult:
+    ) -> CallToolResult | InputRequiredResult:
         caller = self._caller().known_as(client=client_of(context))
-        async with progress.told(context, name, arguments, self._progress_every):
+        async with progress.told(context, name, arguments, self._progress_every) as activity:
             try:
-                return answered(await run_tool(self._app, caller, name, arguments))
+                answer = await person.run(
+                    self._app, caller, name, arguments, context, within=self._answer_within, activity=activity
+                )
             except WorkError as error:
                 log.info("%s refused: %s", name, error.code)
                 return refused(error)
+        return answer if isinstance(answer, InputRequiredResult) else answered(answer)
 
     # resources
 
@@ -140,7 +156,9 @@ class Door(MCPServer[None]):
 
     async def read_resource(
         self, uri: AnyUrl | str, context: Context[None, Any] | None = None
-    ) -> Iterable[ReadResourceContents]:
+    ) -> Iterable[ReadResourceContents] | InputRequiredResult:
+        if str(uri) == review_app.URI:
+            return await super().read_resource(uri, context)
         with _protocol(uri=str(uri)):
             text = await resources.read(self._app, self._caller(), str(uri))
         return [ReadResourceContents(content=text, mime_type=resources.MIME)]
