@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -511,3 +512,33 @@ async def test_a_persons_token_over_mcp_opens_no_gate_before_the_dialog_did(tmp_
     assert refused.structured_content["error"]["details"]["rule"] == "human"
     assert agreed.structured_content is not None
     assert agreed.structured_content["applied"] is True
+
+
+@pytest.mark.scenario("http-ends", "person-refusal")
+async def test_a_person_who_still_thinks_does_not_hold_up_the_end_of_the_server(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        order_id = await waiting(home)
+    thinking = asyncio.Event()
+
+    async def for_ever() -> None:
+        thinking.set()
+        await anyio.sleep_forever()
+
+    async with (
+        served(tmp_path) as there,
+        httpx2.AsyncClient(timeout=LIMIT) as http,
+        Client(
+            streamable_http_client(f"{there.url}/mcp", http_client=http),
+            mode="legacy",
+            elicitation_callback=willing(first=for_ever),
+        ) as client,
+    ):
+        call = asyncio.create_task(client.call_tool("approve", {"order_id": order_id}))
+        async with asyncio.timeout(LIMIT):
+            await thinking.wait()
+            there.end()
+            assert await there.ended() == 128 + signal.SIGTERM
+            refused = await call
+
+    assert refused.structured_content is not None
+    assert refused.structured_content["error"]["message"] == "the server is ending"

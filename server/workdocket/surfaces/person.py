@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -22,6 +23,8 @@ from workdocket.surfaces.dispatch import run_tool
 from workdocket.surfaces.identity import Caller, Yes
 from workdocket.surfaces.progress import Activity
 from workdocket.surfaces.question import question, quoted
+
+log = logging.getLogger("workdocket.person")
 
 ANSWER_SECONDS = 600.0
 """How long a question stands."""
@@ -58,44 +61,94 @@ class Filled(BaseModel):
     note: str = Field("", max_length=LONGEST_NOTE)
 
 
-async def run(
-    app: App,
-    caller: Caller,
-    tool: str,
-    arguments: Mapping[str, Any],
-    context: Context[None, Any] | None,
-    *,
-    within: float,
-    activity: Activity,
-) -> Answer | InputRequiredResult:
-    """The answer of the tool; of an ``approve`` that takes a person, after they said yes, or else the question."""
-    try:
-        return await run_tool(app, caller, tool, arguments)
-    except WorkError as refusal:
-        if tool != "approve" or refusal.details.get("rule") != "human":
-            raise
-        wanted = refusal
-    order_id = str(arguments["order_id"])
-    if context is None or not can_ask(context):
-        raise _elsewhere(app.settings, order_id, wanted.message, "This client can't ask a person.")
-    packet = await _undecided(app, caller, order_id)
-    request = ElicitRequestFormParams(message=question(app, packet), requested_schema=FIELDS)
-    seen = Seen(packet["digest"], _words(packet, caller))
-    answer: Any
-    if not _returns_questions(context):
-        with activity.meanwhile("a person is asked"):
-            answer = await _asked(app, context, request, order_id, within)
-    elif context.request_state is None or not context.input_responses:
-        asked: dict[str, InputRequest] = {KEY: ElicitRequest(params=request)}
-        return InputRequiredResult(input_requests=asked, request_state=json.dumps(seen))
-    else:
-        seen, now = Seen(*json.loads(context.request_state)), seen
-        if seen.words != now.words:
+class Dialogs:
+    """The questions to the persons at the clients of one server. None stands for longer than ``within`` seconds, and
+    none once the server ends."""
+
+    def __init__(self, app: App, within: float) -> None:
+        self._app = app
+        self._within = within
+        self._open: set[anyio.CancelScope] = set()
+        self._ending = False
+
+    def close(self) -> None:
+        """Nobody is asked any more: calls that wait for a person are refused."""
+        self._ending = True
+        for scope in self._open:
+            scope.cancel()
+
+    async def run(
+        self,
+        caller: Caller,
+        tool: str,
+        arguments: Mapping[str, Any],
+        context: Context[None, Any] | None,
+        activity: Activity,
+    ) -> Answer | InputRequiredResult:
+        """The answer of the tool; of an ``approve`` that takes a person, after they said yes, or else the question."""
+        try:
+            return await run_tool(self._app, caller, tool, arguments)
+        except WorkError as refusal:
+            if tool != "approve" or refusal.details.get("rule") != "human":
+                raise
+            wanted = refusal
+        order_id = str(arguments["order_id"])
+        if context is None or not can_ask(context):
+            raise self._elsewhere(order_id, wanted.message, "This client can't ask a person.")
+        agreed = await self._agreed(caller, order_id, context, activity)
+        if isinstance(agreed, InputRequiredResult):
+            return agreed
+        return await run_tool(self._app, caller.after(agreed), tool, arguments)
+
+    async def _agreed(
+        self, caller: Caller, order_id: str, context: Context[None, Any], activity: Activity
+    ) -> Yes | InputRequiredResult:
+        """The person's yes, or the question, for a client that brings the answer with its next call."""
+        packet = await _undecided(self._app, caller, order_id)
+        request = ElicitRequestFormParams(message=question(self._app, packet), requested_schema=FIELDS)
+        seen = Seen(packet["digest"], _words(packet, caller))
+        if not _returns_questions(context):
+            with activity.meanwhile("a person is asked"):
+                answer = await self._asked(context, request, order_id)
+            return Yes(seen.digest, _note(answer, order_id))
+        if context.request_state is None or not context.input_responses:
+            asked: dict[str, InputRequest] = {KEY: ElicitRequest(params=request)}
+            return InputRequiredResult(input_requests=asked, request_state=json.dumps(seen))
+        shown = Seen(*json.loads(context.request_state))
+        if shown.words != seen.words:
             message = f"{order_id} was decided on since the question was asked"
-            raise WorkError("stale", message, shown=seen.digest, now=now.digest)
-        answer = context.input_responses.get(KEY)
-    yes = Yes(seen.digest, _agreed(answer, order_id))
-    return await run_tool(app, caller.after(yes), tool, arguments)
+            raise WorkError("stale", message, shown=shown.digest, now=seen.digest)
+        return Yes(shown.digest, _note(context.input_responses.get(KEY), order_id))
+
+    async def _asked(
+        self, context: Context[None, Any], request: ElicitRequestFormParams, order_id: str
+    ) -> ElicitResult:
+        """The client's answer to a question sent to it while its call waits."""
+        fault = "the client could not ask the person"
+        session: ServerSession = context.session
+        with anyio.move_on_after(0 if self._ending else self._within) as scope:
+            self._open.add(scope)
+            try:
+                return await session.elicit_form(request.message, request.requested_schema, context.request_id)
+            except ValidationError:
+                raise _misfit() from None
+            except MCPError as error:
+                log.info("%s: %r", fault, error)
+            finally:
+                self._open.discard(scope)
+        if scope.cancelled_caught:
+            fault = "the server is ending" if self._ending else "nobody answered in time"
+        raise self._elsewhere(order_id, fault, "Nothing was changed.")
+
+    def _elsewhere(self, order_id: str, message: str, hint: str) -> WorkError:
+        """A refusal that names the ways to decide without the client."""
+        command, link = f"workdocket approve {order_id}", inbox_link(self._app.settings, order_id)
+        return WorkError(
+            "forbidden",
+            message,
+            hint=f"{hint} A person runs: {command}" + (f" or opens {link}" if link else ""),
+            details={"rule": "human", "command": command, **({"link": link} if link else {})},
+        )
 
 
 class Seen(NamedTuple):
@@ -141,25 +194,7 @@ async def _undecided(app: App, caller: Caller, order_id: str) -> Answer:
     return packet
 
 
-async def _asked(
-    app: App, context: Context[None, Any], request: ElicitRequestFormParams, order_id: str, within: float
-) -> ElicitResult:
-    """The client's answer to a question sent to it while its call waits."""
-    try:
-        with anyio.fail_after(within):
-            session: ServerSession = context.session
-            return await session.elicit_form(request.message, request.requested_schema, context.request_id)
-    except TimeoutError:
-        raise _elsewhere(app.settings, order_id, "nobody answered in time", "Nothing was changed.") from None
-    except ValidationError:
-        raise _misfit() from None
-    except MCPError:
-        raise _elsewhere(
-            app.settings, order_id, "the client could not ask the person", "Nothing was changed."
-        ) from None
-
-
-def _agreed(answer: Any, order_id: str) -> str | None:
+def _note(answer: Any, order_id: str) -> str | None:
     """The note of a person who said yes. Anything but a clear yes is refused."""
     if not isinstance(answer, ElicitResult):
         raise _misfit()
@@ -186,17 +221,6 @@ def _misfit() -> WorkError:
     found = [Finding("answer", "/approve", "the dialog's answer is not what was asked for")]
     return WorkError(
         "invalid_request", found[0].message, hint="Nothing was changed. Call approve again.", findings=found
-    )
-
-
-def _elsewhere(settings: Settings, order_id: str, message: str, hint: str) -> WorkError:
-    """A refusal that names the ways to decide without the client."""
-    command, link = f"workdocket approve {order_id}", inbox_link(settings, order_id)
-    return WorkError(
-        "forbidden",
-        message,
-        hint=f"{hint} A person runs: {command}" + (f" or opens {link}" if link else ""),
-        details={"rule": "human", "command": command, **({"link": link} if link else {})},
     )
 
 

@@ -115,7 +115,7 @@ class Door(MCPServer[None]):
         self._app = app
         self._caller = caller
         self._progress_every = progress_every
-        self._answer_within = answer_within
+        self._dialogs = person.Dialogs(app, answer_within)
         self._notices = Notices(app.desk)
         handle = self._lowlevel_server.add_request_handler
         handle("server/discover", RequestParams, self._discover)
@@ -126,8 +126,9 @@ class Door(MCPServer[None]):
         handle("completion/complete", CompleteRequestParams, self._complete)
 
     def close_streams(self) -> None:
-        """Nobody is told anything any more: what would hold up the end of a server is ended."""
+        """Nobody is told or asked anything any more: what would hold up the end of a server is ended."""
         self._notices.close()
+        self._dialogs.close()
 
     # tools
 
@@ -141,9 +142,7 @@ class Door(MCPServer[None]):
         caller = self._caller().known_as(client=client_of(context))
         async with progress.told(context, name, arguments, self._progress_every) as activity:
             try:
-                answer = await person.run(
-                    self._app, caller, name, arguments, context, within=self._answer_within, activity=activity
-                )
+                answer = await self._dialogs.run(caller, name, arguments, context, activity)
             except WorkError as error:
                 log.info("%s refused: %s", name, error.code)
                 return refused(error)
