@@ -184,7 +184,11 @@ async def _undecided(app: App, caller: Caller, order_id: str) -> Answer:
     if packet["findings"]:
         found = [Finding(one["code"], one["path"], one["message"]) for one in packet["findings"]]
         raise WorkError("not_ready", f"{order_id} is not fit for approval", findings=found)
-    if caller.actor.id in packet["gate"]["approved_by"]:
+    gate = packet["gate"]
+    if caller.actor.id in gate["excluded"]:
+        message = f"{caller.actor.id} proposed or worked on {order_id}"
+        raise WorkError("self_approval", message, excluded=gate["excluded"])
+    if caller.actor.id in gate["approved_by"]:
         raise WorkError(
             "forbidden",
             f"{caller.actor.id} has approved of {order_id} already",
