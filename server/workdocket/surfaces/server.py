@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import secrets
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -11,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from mcp.server import MCPServer, ServerRequestContext
 from mcp.server.lowlevel.helper_types import ReadResourceContents
-from mcp.server.mcpserver import Context
+from mcp.server.mcpserver import Context, RequestStateSecurity
 from mcp.types import (
     CallToolResult,
     CompleteRequestParams,
     DiscoverResult,
     GetPromptResult,
+    InputRequiredResult,
     PaginatedRequestParams,
     Prompt,
     RequestParams,
@@ -31,17 +33,21 @@ from pydantic import AnyUrl, BaseModel
 
 import workdocket
 from workdocket.domain.errors import WorkError
-from workdocket.surfaces import progress
+from workdocket.surfaces import progress, review_app
 from workdocket.surfaces.identity import Caller
 from workdocket.surfaces.problems import one_line
 
 if TYPE_CHECKING:
     from workdocket.app import App
     from workdocket.surfaces.beside import Beside
+    from workdocket.surfaces.person import Dialogs
 
 log = logging.getLogger("workdocket.door")
 
 Request = ServerRequestContext[Any, Any]
+ANSWER_SECONDS = 600.0
+"""How long a question to a person stands."""
+
 LISTED = Path(__file__).with_name("tools.json")
 
 BESIDE: Mapping[str, tuple[type[BaseModel], str]] = {
@@ -89,16 +95,27 @@ class Door(MCPServer[None]):
 
     _app: App
     _beside: Beside
+    _dialogs: Dialogs
 
     def __init__(
-        self, app: App | None, caller: Callable[[], Caller], *, progress_every: float = progress.EVERY_SECONDS
+        self,
+        app: App | None,
+        caller: Callable[[], Caller],
+        *,
+        progress_every: float = progress.EVERY_SECONDS,
+        answer_within: float = ANSWER_SECONDS,
     ) -> None:
+        asker = RequestStateSecurity(
+            keys=[secrets.token_bytes(32)], ttl=answer_within, bind_principal=lambda _: caller().actor.id
+        )
         super().__init__(
             "workdocket", title="Work orders", version=workdocket.__version__, instructions=INSTRUCTIONS,
-            log_level="WARNING", subscriptions=False,
+            log_level="WARNING", subscriptions=False, extensions=[review_app.extension()],
+            request_state_security=asker,
         )  # fmt: skip
         self._caller = caller
         self._progress_every = progress_every
+        self._answer_within = answer_within
         handle = self._lowlevel_server.add_request_handler
         handle("server/discover", RequestParams, self._discover)
         for method, (params, name) in BESIDE.items():
@@ -108,13 +125,16 @@ class Door(MCPServer[None]):
 
     def let_in(self, app: App) -> None:
         from workdocket.surfaces.beside import Beside
+        from workdocket.surfaces.person import Dialogs
 
         self._app = app
         self._beside = Beside(app, self._caller)
+        self._dialogs = Dialogs(app, self._answer_within)
 
     def close_streams(self) -> None:
-        """Nobody is told anything any more: what would hold up the end of a server is ended."""
+        """Nobody is told or asked anything any more: what would hold up the end of a server is ended."""
         self._beside.close()
+        self._dialogs.close()
 
     async def _ask_beside(self, name: str, ctx: Request, params: Any) -> Any:
         return await getattr(self._beside, name)(ctx, params)
@@ -133,23 +153,24 @@ class Door(MCPServer[None]):
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[None, Any] | None = None
-    ) -> CallToolResult:
-        from workdocket.surfaces.dispatch import run_tool
-
+    ) -> CallToolResult | InputRequiredResult:
         caller = self._caller().known_as(client=client_of(context))
-        async with progress.told(context, name, arguments, self._progress_every):
+        async with progress.told(context, name, arguments, self._progress_every) as activity:
             try:
-                return answered(await run_tool(self._app, caller, name, arguments))
+                answer = await self._dialogs.run(caller, name, arguments, context, activity)
             except WorkError as error:
                 log.info("%s refused: %s", name, error.code)
                 return refused(error)
+        return answer if isinstance(answer, InputRequiredResult) else answered(answer)
 
     async def list_resource_templates(self) -> list[ResourceTemplate]:
         return self._beside.templates()
 
     async def read_resource(
         self, uri: AnyUrl | str, context: Context[None, Any] | None = None
-    ) -> Iterable[ReadResourceContents]:
+    ) -> Iterable[ReadResourceContents] | InputRequiredResult:
+        if str(uri) == review_app.URI:
+            return await super().read_resource(uri, context)
         return await self._beside.read(str(uri))
 
     async def list_prompts(self) -> list[Prompt]:
