@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -17,13 +17,14 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from workdocket.app import App
 from workdocket.domain.errors import WorkError
 from workdocket.settings import Settings
 from workdocket.surfaces import oauth, openapi
+from workdocket.surfaces.arrival import Arrival, Messages
 from workdocket.surfaces.bearer import bearer
 from workdocket.surfaces.entrance import Address, Admission, refusal
 from workdocket.surfaces.http import SAFE, Health, Shim, not_allowed
@@ -61,9 +62,9 @@ class Web:
                 Route("/healthz", Health(house).__call__),
                 Route("/v1/openapi.json", self._document),
                 *_metadata(house.settings),
-                Route("/v1/{tool}", Shim(house, most_bytes)),
-                *mcp.routes,
-                *sse.routes,
+                Route("/v1/{tool}", Shim(house)),
+                *_guarded(mcp.routes),
+                *_guarded(sse.routes),
             ],
             middleware=[
                 Middleware(Address, settings=house.settings),
@@ -82,6 +83,7 @@ class Web:
                     challenge=partial(oauth.challenge, house.settings),
                     most_bytes=most_bytes,
                 ),
+                Middleware(Arrival, most_bytes=most_bytes),
                 Middleware(Ending, closing=self._closing),
             ],
             exception_handlers={HTTPException: _http_refusal, Exception: _defect},
@@ -144,6 +146,17 @@ class Ending:
         await self._app(scope, until_closing, once)
         if started and not over:
             await send({"type": "http.response.body", "body": b""})
+
+
+def _guarded(routes: Iterable[BaseRoute]) -> Iterator[BaseRoute]:
+    """MCP's routes, but for messages only, and without the HEAD that Starlette adds to every GET: there is no length
+    to tell of a stream, and the SDK would open one."""
+    for route in routes:
+        assert isinstance(route, Route | Mount)
+        route.app = Messages(route.app)
+        if isinstance(route, Route) and route.methods:
+            route.methods.discard("HEAD")
+        yield route
 
 
 def _metadata(settings: Settings) -> list[Route]:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
-import re
 import signal
 import stat
 import sys
@@ -17,15 +15,12 @@ from typing import Any
 
 import anyio
 from mcp.server.stdio import stdio_server
-from mcp.types import PARSE_ERROR
-from pydantic_core import from_json
 
 from workdocket.app import as_raised, open_app
-from workdocket.domain.errors import WorkError
 from workdocket.settings import Settings
+from workdocket.surfaces import envelope
 from workdocket.surfaces.identity import Caller
 from workdocket.surfaces.logs import configure
-from workdocket.surfaces.problems import one_line
 from workdocket.surfaces.server import Door
 
 log = logging.getLogger("workdocket.stdio")
@@ -35,8 +30,8 @@ LAST_SECONDS = 1.0
 
 
 class Lines:
-    """Standard input, a line at a time, read by the event loop. A request that is not JSON is answered here: further in
-    it would be dropped without a word, and its sender would wait for nothing."""
+    """Standard input, a line at a time, read by the event loop. What is no message is answered here: further in it
+    would be dropped without a word, and its sender would wait for nothing."""
 
     def __init__(self, reader: asyncio.StreamReader, wire: Wire) -> None:
         self._reader = reader
@@ -51,15 +46,15 @@ class Lines:
                 continue
             if not line:
                 return
-            fault = unreadable(line)
-            if fault is None:
+            try:
+                envelope.opened(line)
+            except envelope.Unfit as unfit:
+                log.warning("a message is refused: %s", unfit.fault[:300])
+                for number in unfit.ids:
+                    await self._wire.write(unfit.answer(number) + "\n")
+                    await self._wire.flush()
+            else:
                 yield line.decode()
-                continue
-            log.warning("a message could not be read: %s", fault)
-            number = id_of(line)
-            if number is not None:
-                await self._wire.write(not_json(number, fault) + "\n")
-                await self._wire.flush()
 
 
 class Wire:
@@ -73,44 +68,6 @@ class Wire:
 
     async def flush(self) -> None:
         await self._writer.drain()
-
-
-def unreadable(line: bytes) -> str | None:
-    """Why a line is not JSON that this server reads, if it is not."""
-    try:
-        from_json(line.decode())
-    except UnicodeDecodeError:
-        return "it is not UTF-8"
-    except ValueError as error:
-        return str(error)
-    return None
-
-
-MARK = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[][{}]', re.DOTALL)
-ID = re.compile(rb'\s*:\s*("[^"\\]{1,100}"|-?\d{1,18})\s*[,}]')
-
-
-def id_of(line: bytes) -> int | str | None:
-    """The id of a request of which the rest can't be read; never one from deeper within it."""
-    depth = 0
-    for mark in MARK.finditer(line):
-        if mark[0] in (b"{", b"["):
-            depth += 1
-        elif mark[0] in (b"}", b"]"):
-            depth -= 1
-        elif mark[0] == b'"id"' and depth == 1:
-            found = ID.match(line, mark.end())
-            if found is not None:
-                number: int | str = json.loads(found[1].decode("utf-8", "replace"))
-                return number
-    return None
-
-
-def not_json(number: int | str, fault: str) -> str:
-    """The answer to a request that can't be read: a JSON-RPC error, since whom it was for is not known either."""
-    refusal = WorkError("invalid_request", f"the message is not JSON that can be read: {fault}"[:300])
-    error = {"code": PARSE_ERROR, "message": one_line(refusal), "data": {"error": refusal.as_dict()}}
-    return json.dumps({"jsonrpc": "2.0", "id": number, "error": error})
 
 
 def _is_pipe(fd: int) -> bool:
