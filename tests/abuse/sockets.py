@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.support.harness import LIMIT
-from tests.support.raw import rows
+from tests.support.raw import everything, rows
 from tests.support.web import Served, reached, served
 
 JSON = "Content-Type: application/json"
@@ -69,8 +69,8 @@ def heard(stream: bytes) -> list[Answer]:
         if b"transfer-encoding: chunked" in lower:
             body, stream = _unchunked(stream)
         else:
-            sizes = [line for line in lower.splitlines() if line.startswith(b"content-length:")]
-            size = int(sizes[0].partition(b":")[2]) if sizes and status not in (100, 304) else 0
+            sizes = [int(line[15:]) for line in lower.splitlines() if line.startswith(b"content-length:")]
+            size = 0 if status in (100, 304) else sizes[0] if sizes else len(stream)
             assert len(stream) >= size, "half an answer"
             body, stream = stream[:size], stream[size:]
         answers.append(Answer(status, head.decode("latin-1"), body))
@@ -146,9 +146,20 @@ async def abused(folder: Path, *options: str, **environment: str) -> AsyncIterat
         await reached(server)
         server.end()
         assert await server.ended() == 143
-    defects = [line for line in server.said if "Traceback" in line or line.startswith("ERROR")]
-    assert not defects, "".join(server.said)[-5000:]
+    assert not defects(server.said), "".join(server.said)[-5000:]
     sound(folder)
+
+
+def defects(log: list[str]) -> list[str]:
+    return [line for line in log if "Traceback" in line or line.startswith("ERROR")]
+
+
+@contextmanager
+def unchanged(folder: Path) -> Iterator[None]:
+    """Not one row of the database is another one afterwards."""
+    before = everything(folder)
+    yield
+    assert everything(folder) == before
 
 
 def sound(folder: Path) -> None:

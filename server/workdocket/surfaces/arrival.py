@@ -25,18 +25,22 @@ LAST = {"Connection": "close"}
 
 
 class Arrival:
-    """Lets a POST further in once its body is there. Whoever goes away before that is not answered any more."""
+    """Lets a POST further in once its body is there. Whoever goes away before that is not answered any more.
 
-    def __init__(self, app: ASGIApp, most_bytes: int) -> None:
+    ``arriving`` are the scopes of those that it waits for: cancelled, they are refused.
+    """
+
+    def __init__(self, app: ASGIApp, most_bytes: int, arriving: set[anyio.CancelScope]) -> None:
         self._app = app
         self._most_bytes = most_bytes
+        self._arriving = arriving
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
         try:
-            body = await self._body(Headers(scope=scope), receive)
+            body = await self._in_time(Headers(scope=scope), receive)
         except TimeoutError:
             late = WorkError("invalid_request", "the request did not arrive in time", hint="Send it again.")
             await refusal(late, status=408, headers=LAST)(scope, receive, send)
@@ -46,20 +50,28 @@ class Arrival:
             if body is not None:
                 await self._app(scope, again(body, receive), send)
 
-    async def _body(self, headers: Headers, receive: Receive) -> bytes | None:
+    async def _in_time(self, headers: Headers, receive: Receive) -> bytes | None:
         if "content-length" in headers and "transfer-encoding" in headers:
             raise WorkError("invalid_request", "the request says its length in two ways", hint="Send one of them.")
+        with anyio.move_on_after(BODY_SECONDS) as waiting:
+            self._arriving.add(waiting)
+            try:
+                return await self._body(receive)
+            finally:
+                self._arriving.discard(waiting)
+        raise TimeoutError
+
+    async def _body(self, receive: Receive) -> bytes | None:
         body = bytearray()
-        with anyio.fail_after(BODY_SECONDS):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    return None
-                body += message.get("body", b"")
-                if len(body) > self._most_bytes:
-                    raise too_large(self._most_bytes)
-                if not message.get("more_body"):
-                    return bytes(body)
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            body += message.get("body", b"")
+            if len(body) > self._most_bytes:
+                raise too_large(self._most_bytes)
+            if not message.get("more_body"):
+                return bytes(body)
 
 
 class Messages:

@@ -52,6 +52,7 @@ class Web:
     def __init__(self, house: App, local: Caller) -> None:
         self._house = house
         self._closing = anyio.Event()
+        self._arriving: set[anyio.CancelScope] = set()
         self._door = Door(house, _agent)
         most_bytes = house.settings.max_payload_bytes + ENVELOPE_BYTES
         guarded = TransportSecuritySettings(enable_dns_rebinding_protection=False)  # by the guard, for every route
@@ -83,7 +84,7 @@ class Web:
                     challenge=partial(oauth.challenge, house.settings),
                     most_bytes=most_bytes,
                 ),
-                Middleware(Arrival, most_bytes=most_bytes),
+                Middleware(Arrival, most_bytes=most_bytes, arriving=self._arriving),
                 Middleware(Ending, closing=self._closing),
             ],
             exception_handlers={HTTPException: _http_refusal, Exception: _defect},
@@ -94,7 +95,12 @@ class Web:
         """Let calls that wait answer with what there is and then streams end, so that the server can."""
         self._house.desk.end_waits()
         self._door.close_streams()
-        asyncio.get_running_loop().call_later(LAST_WORD_SECONDS, self._closing.set)
+        asyncio.get_running_loop().call_later(LAST_WORD_SECONDS, self._let_go)
+
+    def _let_go(self) -> None:
+        self._closing.set()
+        for scope in list(self._arriving):
+            scope.cancel()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
