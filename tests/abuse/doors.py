@@ -147,7 +147,7 @@ async def session(server: Served) -> str:
 
 @asynccontextmanager
 async def streamed(server: Served, modern: bool) -> AsyncIterator[Sse]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=64 << 20)
     writer.write(request("GET", "/sse"))
     door = Sse(server, reader, modern)
     listening = asyncio.create_task(door.listen())

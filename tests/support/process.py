@@ -167,8 +167,8 @@ async def frozen(server: Server) -> AsyncIterator[None]:
         server.process.send_signal(signal.SIGCONT)
 
 
-async def comes_true(fact: Callable[[], bool]) -> None:
+async def comes_true(fact: Callable[[], bool], within: float = LIMIT) -> None:
     """Wait for something that another process does to the file system."""
-    async with asyncio.timeout(LIMIT):
+    async with asyncio.timeout(within):
         while not fact():  # noqa: ASYNC110 - nothing in this process could set an event
             await asyncio.sleep(0.005)

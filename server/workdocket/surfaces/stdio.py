@@ -9,7 +9,7 @@ import signal
 import stat
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -33,9 +33,10 @@ class Lines:
     """Standard input, a line at a time, read by the event loop. What is no message is answered here: further in it
     would be dropped without a word, and its sender would wait for nothing."""
 
-    def __init__(self, reader: asyncio.StreamReader, wire: Wire) -> None:
+    def __init__(self, reader: asyncio.StreamReader, wire: Wire, give_up: Callable[[], None]) -> None:
         self._reader = reader
         self._wire = wire
+        self._give_up = give_up
 
     async def __aiter__(self) -> AsyncIterator[str]:
         while True:
@@ -44,7 +45,8 @@ class Lines:
             except ValueError:
                 yield "a line longer than this server reads"
                 continue
-            if not line:
+            if not line:  # last answers go out, unless nobody reads them any more
+                asyncio.get_running_loop().call_later(LAST_SECONDS, self._give_up)
                 return
             try:
                 envelope.opened(line)
@@ -89,7 +91,7 @@ def divert() -> tuple[int, int] | None:
 
 
 @asynccontextmanager
-async def _streams(wire: tuple[int, int] | None) -> AsyncIterator[tuple[Any, Any]]:
+async def _streams(wire: tuple[int, int] | None, give_up: Callable[[], None]) -> AsyncIterator[tuple[Any, Any]]:
     if wire is None:
         async with stdio_server() as streams:
             yield streams
@@ -103,7 +105,7 @@ async def _streams(wire: tuple[int, int] | None) -> AsyncIterator[tuple[Any, Any
     writer = asyncio.StreamWriter(outgoing, protocol, None, loop)
     try:
         out = Wire(writer)
-        async with stdio_server(stdin=Lines(reader, out), stdout=out) as streams:  # type: ignore[arg-type]
+        async with stdio_server(stdin=Lines(reader, out, give_up), stdout=out) as streams:  # type: ignore[arg-type]
             yield streams
     finally:
         incoming.close()
@@ -124,7 +126,8 @@ async def _serve(settings: Settings, caller: Caller, wire: tuple[int, int] | Non
 
         if sys.platform != "win32":
             await group.start(on_signal)
-        async with open_app(settings, sweep=True) as app, _streams(wire) as (incoming, outgoing):
+        give_up = group.cancel_scope.cancel
+        async with open_app(settings, sweep=True) as app, _streams(wire, give_up) as (incoming, outgoing):
             server = Door(app, lambda: caller)._lowlevel_server
             await server.run(incoming, outgoing, server.create_initialization_options())
         group.cancel_scope.cancel()
