@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from tests.abuse.doors import DOORS, Door, Http, Sse, Stdio, piped
+from tests.abuse.doors import DOORS, Door, Http, Sse, Stdio, piped, session, streamed
 from tests.abuse.sockets import (
+    BOTH,
     ECHO,
     JSON,
     abused,
@@ -30,7 +31,7 @@ from tests.abuse.sockets import (
 from tests.support.harness import LIMIT
 from tests.support.process import Server
 from tests.support.raw import rows
-from tests.support.web import Served
+from tests.support.web import Served, reached
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -215,6 +216,29 @@ async def test_a_call_that_waits_and_is_taken_back_takes_no_work_later(
 
 
 # ends in the middle
+
+
+@pytest.mark.scenario("abuse-crowds", "abuse-messages")
+async def test_a_session_that_is_ended_under_its_calls_ends_each_of_them_whole(server: Served) -> None:
+    for n in range(20):
+        way = Http(server, await session(server))
+        notice = way.raw(b'{"jsonrpc":"2.0","method":"notifications/initialized"}')
+        calls = [way.raw(called(way, number, "list_orders", {"limit": 1}).strip()) for number in range(3)]
+        end = request("DELETE", "/mcp", b"", BOTH, f"Mcp-Session-Id: {way.session}")
+        crowd = [notice, *calls[: n % 3], end, notice, *calls[n % 3 :]]
+        told = [one for some in await asyncio.gather(*(answered(server, raw) for raw in crowd)) for one in some]
+        assert {answer.status for answer in told} <= {200, 202, 404}
+
+
+@pytest.mark.scenario("abuse-crowds", "abuse-messages")
+async def test_a_stream_that_is_left_under_its_calls_ends_each_of_them_whole(server: Served) -> None:
+    for n in range(20):
+        async with streamed(server, modern=True) as way:
+            call = called(way, 1, "list_orders", {"limit": 1}).strip()
+            posts = [asyncio.create_task(way.post(call)) for _ in range(6)]
+            for _ in range(n % 4):
+                await reached(server)
+        assert {answer.status for answer in await asyncio.gather(*posts)} <= {202, 404}
 
 
 @pytest.mark.scenario("abuse-cancel", "ends-in-time", "kill-loses-nothing")

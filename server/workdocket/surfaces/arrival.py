@@ -3,6 +3,7 @@ that is none."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -17,11 +18,16 @@ from workdocket.domain.errors import WorkError
 from workdocket.surfaces import envelope
 from workdocket.surfaces.entrance import refusal, too_large
 
+log = logging.getLogger("workdocket.http")
+
 BODY_SECONDS = 30.0
 """How long a request may take to arrive."""
 
 LAST = {"Connection": "close"}
 """Of the answer to a request of which not everything was read, or whose end is in doubt."""
+
+
+ENDED = WorkError("not_found", "the session has ended", hint="Open another one.")
 
 
 class Arrival:
@@ -87,14 +93,19 @@ class Messages:
             await self._app(_from_now_on(scope), receive, send)
             return
         body = (await receive()).get("body", b"")
+        answer = Once(send)
         try:
             message = envelope.opened(body)
             with self._alone(Headers(scope=scope).get("mcp-session-id"), message):
-                await self._app(scope, again(body, receive), send)
+                await self._app(scope, again(body, receive), answer)
         except envelope.Unfit as unfit:
             number = unfit.ids[0] if len(unfit.ids) == 1 else None
-            answer = Response(unfit.answer(number), 400, media_type="application/json")
-            await answer(scope, receive, send)
+            await Response(unfit.answer(number), 400, media_type="application/json")(scope, receive, answer)
+        except (anyio.ClosedResourceError, anyio.BrokenResourceError):
+            log.info("a message came to a session that had just ended")
+        if not answer.begun:
+            await refusal(ENDED)(scope, receive, answer)
+        await answer.end()
 
     @contextmanager
     def _alone(self, session: str | None, message: Mapping[str, Any]) -> Iterator[None]:
@@ -109,6 +120,27 @@ class Messages:
             yield
         finally:
             self._waiting.discard(request)
+
+
+class Once:
+    """An answer that is begun once and ended once. Where a session ends, or whoever listens to it goes away, the SDK
+    begins another one, or ends none."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.begun = self._over = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and self.begun:
+            message = {"type": "http.response.body", "body": b""}
+        if not self._over:
+            self.begun = True
+            self._over = message["type"] == "http.response.body" and not message.get("more_body")
+            await self._send(message)
+
+    async def end(self) -> None:
+        if self.begun:
+            await self({"type": "http.response.body", "body": b""})
 
 
 def again(body: bytes, receive: Receive) -> Receive:

@@ -24,7 +24,7 @@ from workdocket.app import App
 from workdocket.domain.errors import WorkError
 from workdocket.settings import Settings
 from workdocket.surfaces import oauth, openapi
-from workdocket.surfaces.arrival import Arrival, Messages
+from workdocket.surfaces.arrival import Arrival, Messages, Once
 from workdocket.surfaces.bearer import bearer
 from workdocket.surfaces.entrance import Address, Admission, refusal
 from workdocket.surfaces.http import SAFE, Health, Shim, not_allowed
@@ -124,7 +124,7 @@ class Ending:
         if scope["type"] != "http" or scope["method"] != "GET":
             await self._app(scope, receive, send)
             return
-        started = over = False
+        answer = Once(send)
 
         async def until_closing() -> Message:
             found: MutableMapping[str, Any] = {"type": "http.disconnect"}
@@ -139,19 +139,8 @@ class Ending:
                 group.cancel_scope.cancel()
             return found
 
-        async def once(message: Message) -> None:
-            """The SDK ends an SSE stream by starting one more answer: here it ends the one that there is."""
-            nonlocal started, over
-            if message["type"] == "http.response.start" and started:
-                message = {"type": "http.response.body", "body": b""}
-            if not over:
-                started = True
-                over = message["type"] == "http.response.body" and not message.get("more_body")
-                await send(message)
-
-        await self._app(scope, until_closing, once)
-        if started and not over:
-            await send({"type": "http.response.body", "body": b""})
+        await self._app(scope, until_closing, answer)
+        await answer.end()
 
 
 def _guarded(routes: Iterable[BaseRoute]) -> Iterator[BaseRoute]:
