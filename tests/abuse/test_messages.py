@@ -36,6 +36,7 @@ UNFIT: dict[str, Any] = {
     "a batch": [message("ping")],
     "no JSON": b'{"jsonrpc":"2.0","id":1,"method":"ping"',
     "a BOM": b"\xef\xbb\xbf" + json.dumps(message("ping")).encode(),
+    "half a character": b'{"jsonrpc":"2.0","id":1,"method":"ping","params":{"x":"\xf0\x9f"}}',
     "two objects": b'{"jsonrpc":"2.0","id":1,"method":"ping"}{}',
     "a lone surrogate": b'{"jsonrpc":"2.0","id":1,"method":"ping","params":{"x":"\\ud800"}}',
     "five thousand digits": b'{"jsonrpc":"2.0","id":1,"method":"ping","params":{"x":%s}}' % (b"9" * 5_000),

@@ -44,21 +44,19 @@ def opened(raw: bytes) -> Mapping[str, Any]:
     """The message; raises ``Unfit`` where there is none."""
     try:
         message = from_json(raw.decode())
-    except UnicodeDecodeError:
-        raise Unfit(PARSE_ERROR, "the message is not UTF-8") from None
     except ValueError as error:
+        fault = "not UTF-8" if isinstance(error, UnicodeDecodeError) else f"not JSON that can be read: {error}"
         number = id_of(raw)
-        ids = () if number is None else (number,)
-        raise Unfit(PARSE_ERROR, f"the message is not JSON that can be read: {error}", ids) from None
-    fault = _fault(message)
-    if fault is not None:
+        raise Unfit(PARSE_ERROR, f"the message is {fault}", () if number is None else (number,)) from None
+    misfit = _misfit(message)
+    if misfit is not None:
         waiting = [one for one in (message if isinstance(message, list) else [message]) if _waits(one)]
-        raise Unfit(INVALID_REQUEST, fault, tuple(one["id"] for one in waiting))
+        raise Unfit(INVALID_REQUEST, misfit, tuple(one["id"] for one in waiting))
     found: Mapping[str, Any] = message
     return found
 
 
-def _fault(message: Any) -> str | None:
+def _misfit(message: Any) -> str | None:
     if isinstance(message, list):
         return "messages are sent one at a time, not as a batch"
     if not isinstance(message, dict):
