@@ -159,9 +159,10 @@ def settings() -> Iterator[str]:
 @page("http.md")
 def http() -> Iterator[str]:
     from workdocket.domain.errors import CATALOGUE
+    from workdocket.surfaces.arrival import BODY_SECONDS
     from workdocket.surfaces.asgi import ENVELOPE_BYTES
     from workdocket.surfaces.http import USUALLY
-    from workdocket.surfaces.listener import GRACE_SECONDS
+    from workdocket.surfaces.listener import GRACE_SECONDS, Connection
     from workdocket.surfaces.tools import TOOLS
 
     reads = [spec.name for spec in TOOLS.values() if spec.hints[0]]
@@ -201,6 +202,9 @@ def http() -> Iterator[str]:
           304 without a body.
         - A page of `list_orders` has {USUALLY["list_orders"]["limit"]} rows unless `limit` says otherwise.
         - Whoever closes the connection while a call waits is not waited for any longer.
+        - The head of a request has {Connection.head_seconds:g} s to arrive, its body {BODY_SECONDS:g} s more (408).
+        - `/mcp` and `/messages/` take one JSON-RPC message a request. What is none is refused with 400 under its id;
+          so is a request under the id of one that the same session still waits for.
 
         ## Refusals
 

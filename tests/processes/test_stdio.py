@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import termios
+from array import array
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -147,6 +150,42 @@ async def test_what_it_left_behind_are_the_database_and_its_locks(tmp_path: Path
 
     left = {path.name for path in tmp_path.iterdir()} - {server.log.name}
     assert left == {"work.db", "work.db.door", "work.db.gate"}
+
+
+@pytest.mark.scenario("ends-in-time")
+@pytest.mark.parametrize("how", ["end of input", "SIGTERM"])
+async def test_a_client_that_reads_nothing_does_not_hold_up_the_end(tmp_path: Path, how: str) -> None:
+    # given
+    with (tmp_path / "log").open("wb") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "workdocket", "serve"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, env=environment(tmp_path), cwd=tmp_path,
+        )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        process.stdin.write(scripted(*[("tools/list", {})] * 20))
+        process.stdin.flush()
+        await comes_true(lambda: unread(process.stdout) > 60_000, within=START_LIMIT)
+
+        # when
+        process.terminate() if how == "SIGTERM" else process.stdin.close()
+
+        # then
+        assert process.wait(timeout=2) == (143 if how == "SIGTERM" else 0)
+    finally:
+        process.kill()
+        process.wait()
+        process.stdin.close()
+        process.stdout.close()
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def unread(pipe: Any) -> int:
+    """How many bytes wait in it."""
+    count = array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, count)
+    return count[0]
 
 
 # what may come in

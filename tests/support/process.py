@@ -49,7 +49,7 @@ class Server:
     log: Path
     written: bytearray = field(default_factory=bytearray)
     _next: int = 0
-    _waiting: dict[int, asyncio.Future[dict[str, Any]]] = field(default_factory=dict)
+    _waiting: dict[Any, asyncio.Future[dict[str, Any]]] = field(default_factory=dict)
     _reading: asyncio.Task[None] | None = None
 
     @classmethod
@@ -89,12 +89,17 @@ class Server:
     def begin(self, method: str, params: dict[str, Any]) -> asyncio.Future[dict[str, Any]]:
         """Send a request; the future is its whole answer."""
         self._next += 1
-        self._waiting[self._next] = asyncio.get_running_loop().create_future()
+        answer = self.expect(self._next)
         request = {"jsonrpc": "2.0", "id": self._next, "method": method, "params": params}
         self.write(json.dumps(request).encode() + b"\n")
+        return answer
+
+    def expect(self, number: Any) -> asyncio.Future[dict[str, Any]]:
+        """The answer to what is sent next under that id."""
+        answer = self._waiting[number] = asyncio.get_running_loop().create_future()
         if self._reading is not None and self._reading.done():
-            self._waiting[self._next].set_exception(Gone())
-        return self._waiting[self._next]
+            answer.set_exception(Gone())
+        return answer
 
     async def request(self, method: str, **params: Any) -> Any:
         async with asyncio.timeout(LIMIT):

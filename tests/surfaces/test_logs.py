@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import redirect_stderr
 from pathlib import Path
 
+import anyio
 import pytest
 
 from tests.support.harness import held
@@ -116,3 +117,19 @@ async def test_a_whole_run_at_level_debug_logs_neither_leases_nor_tokens(tmp_pat
     log = made.stderr + server.log.read_text()
     assert "DEBUG" in log.upper()
     assert found_in(log, secret, item["lease"]["token"]) == []
+
+
+@pytest.mark.scenario("abuse-crowds")
+def test_that_a_reader_has_gone_is_no_defect_of_the_protocol_but_anything_else_is(written: io.StringIO) -> None:
+    gone = [
+        anyio.ClosedResourceError(),
+        ExceptionGroup("both", [anyio.ClosedResourceError(), anyio.BrokenResourceError()]),
+    ]
+    kept = [ExceptionGroup("one", [anyio.ClosedResourceError(), ValueError("a defect")]), ValueError("another")]
+    for error in (*gone, *kept):
+        logging.getLogger("mcp.server.streamable_http").error("failed", exc_info=error)
+        logging.getLogger("workdocket.problems").error("failed here", exc_info=error)
+
+    told = written.getvalue()
+    assert told.count("failed here") == 4
+    assert told.count("failed") == 4 + len(kept)

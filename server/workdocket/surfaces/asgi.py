@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -18,13 +18,14 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from workdocket.app import App
 from workdocket.domain.errors import WorkError
 from workdocket.settings import Settings
 from workdocket.surfaces import oauth, openapi
+from workdocket.surfaces.arrival import Arrival, Messages, Once
 from workdocket.surfaces.bearer import bearer
 from workdocket.surfaces.entrance import Address, Admission, refusal
 from workdocket.surfaces.http import SAFE, Health, Shim, not_allowed
@@ -53,6 +54,7 @@ class Web:
     def __init__(self, house: App, local: Caller) -> None:
         self._house = house
         self._closing = anyio.Event()
+        self._arriving: set[anyio.CancelScope] = set()
         self._door = Door(house, _agent)
         most_bytes = house.settings.max_payload_bytes + ENVELOPE_BYTES
         guarded = TransportSecuritySettings(enable_dns_rebinding_protection=False)  # by the guard, for every route
@@ -65,9 +67,9 @@ class Web:
                 Route("/healthz", Health(house).__call__),
                 Route("/v1/openapi.json", self._document),
                 *_metadata(house.settings),
-                Route("/v1/{tool}", Shim(house, most_bytes)),
-                Route("/mcp", StreamableHTTPASGIApp(self._sessions)),
-                *sse.routes,
+                Route("/v1/{tool}", Shim(house)),
+                *_guarded([Route("/mcp", StreamableHTTPASGIApp(self._sessions))]),
+                *_guarded(sse.routes),
             ],
             middleware=[
                 Middleware(Address, settings=house.settings),
@@ -86,6 +88,7 @@ class Web:
                     challenge=partial(oauth.challenge, house.settings),
                     most_bytes=most_bytes,
                 ),
+                Middleware(Arrival, most_bytes=most_bytes, arriving=self._arriving),
                 Middleware(Ending, closing=self._closing),
             ],
             exception_handlers={HTTPException: _http_refusal, Exception: _defect},
@@ -96,7 +99,12 @@ class Web:
         """Let calls that wait answer with what there is and then streams end, so that the server can."""
         self._house.desk.end_waits()
         self._door.close_streams()
-        asyncio.get_running_loop().call_later(LAST_WORD_SECONDS, self._closing.set)
+        asyncio.get_running_loop().call_later(LAST_WORD_SECONDS, self._let_go)
+
+    def _let_go(self) -> None:
+        self._closing.set()
+        for scope in list(self._arriving):
+            scope.cancel()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -120,7 +128,7 @@ class Ending:
         if scope["type"] != "http" or scope["method"] != "GET":
             await self._app(scope, receive, send)
             return
-        started = over = False
+        answer = Once(send)
 
         async def until_closing() -> Message:
             found: MutableMapping[str, Any] = {"type": "http.disconnect"}
@@ -135,19 +143,19 @@ class Ending:
                 group.cancel_scope.cancel()
             return found
 
-        async def once(message: Message) -> None:
-            """The SDK ends an SSE stream by starting one more answer: here it ends the one that there is."""
-            nonlocal started, over
-            if message["type"] == "http.response.start" and started:
-                message = {"type": "http.response.body", "body": b""}
-            if not over:
-                started = True
-                over = message["type"] == "http.response.body" and not message.get("more_body")
-                await send(message)
+        await self._app(scope, until_closing, answer)
+        await answer.end()
 
-        await self._app(scope, until_closing, once)
-        if started and not over:
-            await send({"type": "http.response.body", "body": b""})
+
+def _guarded(routes: Iterable[BaseRoute]) -> Iterator[BaseRoute]:
+    """MCP's routes, but for messages only, and without the HEAD that Starlette adds to every GET: there is no length
+    to tell of a stream, and the SDK would open one."""
+    for route in routes:
+        assert isinstance(route, Route | Mount)
+        route.app = Messages(route.app)
+        if isinstance(route, Route) and route.methods:
+            route.methods.discard("HEAD")
+        yield route
 
 
 def _metadata(settings: Settings) -> list[Route]:

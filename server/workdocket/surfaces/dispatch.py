@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,11 +24,6 @@ async def run_tool(app: App, caller: Caller, name: str, arguments: Mapping[str, 
         raise
     except Exception as error:
         raise problems.unexpected(error, name) from error
-
-
-def as_text(answer: Mapping[str, Any]) -> str:
-    """An answer as compact JSON, the same bytes at every door."""
-    return json.dumps(answer, separators=(",", ":"), ensure_ascii=False)
 
 
 def _in_pace(app: App, caller: Caller) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import anyio
 from pydantic_core import from_json
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
@@ -23,19 +23,17 @@ from workdocket.domain.errors import Finding, WorkError
 from workdocket.schema import Validator
 from workdocket.service.health import health
 from workdocket.surfaces import wire
-from workdocket.surfaces.dispatch import as_text, run_tool
-from workdocket.surfaces.entrance import refusal, too_large
+from workdocket.surfaces.dispatch import run_tool
+from workdocket.surfaces.entrance import refusal
 from workdocket.surfaces.identity import Caller, calling
 from workdocket.surfaces.openapi import body_schema, plain_schema
+from workdocket.surfaces.problems import as_text
 from workdocket.surfaces.tools import TOOLS
 
 log = logging.getLogger("workdocket.http")
 
 USUALLY: Mapping[str, Mapping[str, Any]] = {"list_orders": {"limit": 50}}
 """Defaults that differ from those of agents, who pay for what they read."""
-
-BODY_SECONDS = 30.0
-"""How long a request may take to arrive."""
 
 SAFE = {"X-Content-Type-Options": "nosniff"}
 WORDS = {"true": True, "false": False}
@@ -45,9 +43,8 @@ NUMBER = re.compile(r"-?\d{1,18}(\.\d{1,18})?")
 class Shim:
     """Runs a tool for one request."""
 
-    def __init__(self, app: App, most_bytes: int) -> None:
+    def __init__(self, app: App) -> None:
         self._app = app
-        self._most_bytes = most_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await self._response(Request(scope, receive))
@@ -64,11 +61,6 @@ class Shim:
             else:
                 arguments = asked(request, name)
             return await self._answered(request, name, arguments)
-        except TimeoutError:
-            message = "the request did not arrive in time"
-            return refusal(WorkError("invalid_request", message, hint="Send it again."), status=408)
-        except ClientDisconnect:
-            return Response(status_code=400)
         except WorkError as error:
             log.info("%s refused: %s", name, error.code)
             return refusal(error, headers=SAFE)
@@ -113,8 +105,7 @@ class Shim:
         """The arguments in the body."""
         if request.query_params:
             raise _misplaced("the arguments of a POST are sent as its body, not in the query")
-        with anyio.fail_after(BODY_SECONDS):
-            body = await self._body(request)
+        body = await request.body()
         if not body:
             return {}
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -131,14 +122,6 @@ class Shim:
             raise _misplaced("the arguments are one JSON object")
         wire.vet(sent)
         return sent
-
-    async def _body(self, request: Request) -> bytes:
-        body = bytearray()
-        async for piece in request.stream():
-            body += piece
-            if len(body) > self._most_bytes:
-                raise too_large(self._most_bytes)
-        return bytes(body)
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import signal
 import socket
@@ -10,7 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import anyio
+import h11
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from workdocket.app import App, open_app
 from workdocket.domain.errors import WorkError
@@ -23,6 +26,47 @@ from workdocket.surfaces.logs import configure
 
 GRACE_SECONDS = 3
 """How long answers that are under way may take once the server ends."""
+
+
+class Connection(H11Protocol):
+    """As uvicorn's, which waits for the head of a request for ever, and stumbles over garbage that comes once an answer
+    is on its way: here both only end the connection."""
+
+    head_seconds = 10.0
+    """How long a request may take to say what it is about."""
+
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait_for_head()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._wait_for_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._stop_waiting()
+
+    def send_400_response(self, msg: str) -> None:
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
+
+    def _wait_for_head(self) -> None:
+        if self.conn.their_state is not h11.IDLE:
+            self._stop_waiting()
+        elif self._late is None:
+            self._late = self.loop.call_later(self.head_seconds, self.transport.close)
+
+    def _stop_waiting(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
 
 
 class Server(uvicorn.Server):
@@ -61,6 +105,7 @@ async def _until_signalled(house: App, local: Caller, place: socket.socket) -> i
     web = Web(house, local)
     config = uvicorn.Config(
         web.app,
+        http=Connection,
         lifespan="on",
         ws="none",
         log_config=None,

@@ -30,6 +30,21 @@ SECRETS = re.compile(r"(?P<mark>wdk_(?:[0-9a-z]{10}_)?|eyJ|(?:(?i:bearer\s+)|tok
 """Bearer tokens, ours and those of an issuer, what headers carry, and leases: all behind the part that tells them."""
 
 
+GONE = {"BrokenResourceError", "ClosedResourceError"}
+
+
+def _is_defect(record: logging.LogRecord) -> bool:
+    """That somebody has gone whom the SDK was just answering is none; it takes it for one."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not (record.name.startswith("mcp.") and error is not None and _names(error) <= GONE)
+
+
+def _names(error: BaseException) -> set[str]:
+    if isinstance(error, BaseExceptionGroup):
+        return {name for one in error.exceptions for name in _names(one)}
+    return {type(error).__name__}
+
+
 class Discreet(logging.StreamHandler[TextIO]):
     """Blots out what lets its reader in, whoever logs it, in messages and in tracebacks."""
 
@@ -44,6 +59,7 @@ def configure(level: str, form: str) -> None:
     """Send everything of that weight and above to standard error; standard output belongs to the protocol."""
     handler = Discreet(sys.stderr)
     handler.setFormatter(FORMS[form])
+    handler.addFilter(_is_defect)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

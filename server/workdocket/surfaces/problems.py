@@ -1,7 +1,8 @@
-"""A refusal in the form of each door. One table of codes, in ``domain/errors.py``; nothing is decided here."""
+"""Answers and refusals in the form of each door. The codes are in ``domain/errors.py``; nothing is decided here."""
 
 from __future__ import annotations
 
+import json
 import logging
 import secrets
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,11 @@ log = logging.getLogger("workdocket.problems")
 
 MOST_FINDINGS = 100
 LONGEST_PATH = 200
+
+
+def as_text(answer: Mapping[str, Any]) -> str:
+    """An answer as compact JSON, the same bytes at every door."""
+    return json.dumps(answer, separators=(",", ":"), ensure_ascii=False)
 
 
 def one_line(error: WorkError) -> str:

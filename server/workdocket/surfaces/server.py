@@ -35,7 +35,7 @@ import workdocket
 from workdocket.domain.errors import WorkError
 from workdocket.surfaces import progress, review_app
 from workdocket.surfaces.identity import Caller
-from workdocket.surfaces.problems import one_line
+from workdocket.surfaces.problems import as_text, one_line
 
 if TYPE_CHECKING:
     from workdocket.app import App
@@ -71,8 +71,6 @@ idempotency_key are safe."""
 
 def answered(answer: dict[str, Any]) -> CallToolResult:
     """A success: the same facts as structure and as compact text."""
-    from workdocket.surfaces.dispatch import as_text
-
     return CallToolResult(content=[TextContent(type="text", text=as_text(answer))], structured_content=answer)
 
 

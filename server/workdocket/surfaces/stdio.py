@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import logging
 import os
-import re
 import signal
 import stat
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -20,15 +18,12 @@ import anyio
 from mcp.server import ServerRequestContext
 from mcp.server.context import CallNext, HandlerResult
 from mcp.server.stdio import stdio_server
-from mcp.types import PARSE_ERROR
-from pydantic_core import from_json
 
-from workdocket.domain.errors import WorkError
 from workdocket.raised import as_raised
 from workdocket.settings import Settings
+from workdocket.surfaces import envelope
 from workdocket.surfaces.identity import Caller
 from workdocket.surfaces.logs import configure
-from workdocket.surfaces.problems import one_line
 from workdocket.surfaces.server import Door
 
 log = logging.getLogger("workdocket.stdio")
@@ -40,12 +35,13 @@ AT_THE_DOOR = {"initialize", "notifications/initialized", "ping", "server/discov
 
 
 class Lines:
-    """Standard input, a line at a time, read by the event loop. A request that is not JSON is answered here: further in
-    it would be dropped without a word, and its sender would wait for nothing."""
+    """Standard input, a line at a time, read by the event loop. What is no message is answered here: further in it
+    would be dropped without a word, and its sender would wait for nothing."""
 
-    def __init__(self, reader: asyncio.StreamReader, wire: Wire) -> None:
+    def __init__(self, reader: asyncio.StreamReader, wire: Wire, at_end: Callable[[], None]) -> None:
         self._reader = reader
         self._wire = wire
+        self._at_end = at_end
 
     async def __aiter__(self) -> AsyncIterator[str]:
         while True:
@@ -55,16 +51,17 @@ class Lines:
                 yield "a line longer than this server reads"
                 continue
             if not line:
+                self._at_end()
                 return
-            fault = unreadable(line)
-            if fault is None:
+            try:
+                envelope.opened(line)
+            except envelope.Unfit as unfit:
+                log.warning("a message is refused: %s", unfit.fault[:300])
+                for number in unfit.ids:
+                    await self._wire.write(unfit.answer(number) + "\n")
+                    await self._wire.flush()
+            else:
                 yield line.decode()
-                continue
-            log.warning("a message could not be read: %s", fault)
-            number = id_of(line)
-            if number is not None:
-                await self._wire.write(not_json(number, fault) + "\n")
-                await self._wire.flush()
 
 
 class Wire:
@@ -78,44 +75,6 @@ class Wire:
 
     async def flush(self) -> None:
         await self._writer.drain()
-
-
-def unreadable(line: bytes) -> str | None:
-    """Why a line is not JSON that this server reads, if it is not."""
-    try:
-        from_json(line.decode())
-    except UnicodeDecodeError:
-        return "it is not UTF-8"
-    except ValueError as error:
-        return str(error)
-    return None
-
-
-MARK = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[][{}]', re.DOTALL)
-ID = re.compile(rb'\s*:\s*("[^"\\]{1,100}"|-?\d{1,18})\s*[,}]')
-
-
-def id_of(line: bytes) -> int | str | None:
-    """The id of a request of which the rest can't be read; never one from deeper within it."""
-    depth = 0
-    for mark in MARK.finditer(line):
-        if mark[0] in (b"{", b"["):
-            depth += 1
-        elif mark[0] in (b"}", b"]"):
-            depth -= 1
-        elif mark[0] == b'"id"' and depth == 1:
-            found = ID.match(line, mark.end())
-            if found is not None:
-                number: int | str = json.loads(found[1].decode("utf-8", "replace"))
-                return number
-    return None
-
-
-def not_json(number: int | str, fault: str) -> str:
-    """The answer to a request that can't be read: a JSON-RPC error, since whom it was for is not known either."""
-    refusal = WorkError("invalid_request", f"the message is not JSON that can be read: {fault}"[:300])
-    error = {"code": PARSE_ERROR, "message": one_line(refusal), "data": {"error": refusal.as_dict()}}
-    return json.dumps({"jsonrpc": "2.0", "id": number, "error": error})
 
 
 def _is_pipe(fd: int) -> bool:
@@ -137,7 +96,7 @@ def divert() -> tuple[int, int] | None:
 
 
 @asynccontextmanager
-async def _streams(wire: tuple[int, int] | None) -> AsyncIterator[tuple[Any, Any]]:
+async def _streams(wire: tuple[int, int] | None, at_end: Callable[[], None]) -> AsyncIterator[tuple[Any, Any]]:
     if wire is None:
         async with stdio_server() as streams:
             yield streams
@@ -151,7 +110,7 @@ async def _streams(wire: tuple[int, int] | None) -> AsyncIterator[tuple[Any, Any
     writer = asyncio.StreamWriter(outgoing, protocol, None, loop)
     try:
         out = Wire(writer)
-        async with stdio_server(stdin=Lines(reader, out), stdout=out) as streams:  # type: ignore[arg-type]
+        async with stdio_server(stdin=Lines(reader, out, at_end), stdout=out) as streams:  # type: ignore[arg-type]
             yield streams
     finally:
         incoming.close()
@@ -164,8 +123,10 @@ class Opening:
     A host that starts many servers waits for what each of them can do, and the door alone knows that.
     """
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: Door, give_up: Callable[[], None]) -> None:
         self._door = door
+        self._give_up = give_up
+        self._last_call = False
         self._asked = anyio.Event()
         self._open = anyio.Event()
         self._over = anyio.Event()
@@ -191,7 +152,18 @@ class Opening:
             gc.enable()
             self._door.let_in(app)
             self._open.set()
+            self._count_down()
             await self._over.wait()
+
+    def last_call(self) -> None:
+        """There will be no more calls: the last answers have a second to go out, from when the house is open."""
+        self._last_call = True
+        self._asked.set()
+        self._count_down()
+
+    def _count_down(self) -> None:
+        if self._last_call and self._open.is_set():
+            asyncio.get_running_loop().call_later(LAST_SECONDS, self._give_up)
 
     def end(self) -> None:
         self._asked.set()
@@ -213,9 +185,9 @@ async def _serve(settings: Settings, caller: Caller, wire: tuple[int, int] | Non
         if sys.platform != "win32":
             await group.start(on_signal)
         door = Door(None, lambda: caller)
-        opening = Opening(door)
+        opening = Opening(door, group.cancel_scope.cancel)
         async with anyio.create_task_group() as house:
-            async with _streams(wire) as (incoming, outgoing):
+            async with _streams(wire, opening.last_call) as (incoming, outgoing):
                 house.start_soon(opening.keep, settings)
                 server = door._lowlevel_server
                 await server.run(incoming, outgoing, server.create_initialization_options())
