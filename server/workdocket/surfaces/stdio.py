@@ -27,6 +27,8 @@ log = logging.getLogger("workdocket.stdio")
 
 LONGEST_LINE = 64 << 20
 LAST_SECONDS = 1.0
+LAST_ANSWERS_SECONDS = 0.5
+"""How long a client that has closed its end may take to read the last answers."""
 
 
 class Lines:
@@ -45,8 +47,8 @@ class Lines:
             except ValueError:
                 yield "a line longer than this server reads"
                 continue
-            if not line:  # last answers go out, unless nobody reads them any more
-                asyncio.get_running_loop().call_later(LAST_SECONDS, self._give_up)
+            if not line:
+                asyncio.get_running_loop().call_later(LAST_ANSWERS_SECONDS, self._give_up)
                 return
             try:
                 envelope.opened(line)
