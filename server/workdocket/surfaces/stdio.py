@@ -9,7 +9,7 @@ import signal
 import stat
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -35,10 +35,9 @@ class Lines:
     """Standard input, a line at a time, read by the event loop. What is no message is answered here: further in it
     would be dropped without a word, and its sender would wait for nothing."""
 
-    def __init__(self, reader: asyncio.StreamReader, wire: Wire, give_up: Callable[[], None]) -> None:
+    def __init__(self, reader: asyncio.StreamReader, wire: Wire) -> None:
         self._reader = reader
         self._wire = wire
-        self._give_up = give_up
 
     async def __aiter__(self) -> AsyncIterator[str]:
         while True:
@@ -48,7 +47,7 @@ class Lines:
                 yield "a line longer than this server reads"
                 continue
             if not line:
-                asyncio.get_running_loop().call_later(LAST_ANSWERS_SECONDS, self._give_up)
+                asyncio.get_running_loop().call_later(LAST_ANSWERS_SECONDS, self._wire.drop)
                 return
             try:
                 envelope.opened(line)
@@ -62,16 +61,23 @@ class Lines:
 
 
 class Wire:
-    """Standard output, written by the event loop."""
+    """Standard output, written by the event loop until nobody is taken to read it any more."""
 
     def __init__(self, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
+        self._dropped = False
+
+    def drop(self) -> None:
+        self._dropped = True
+        self._writer.transport.abort()
 
     async def write(self, text: str) -> None:
-        self._writer.write(text.encode())
+        if not self._dropped:
+            self._writer.write(text.encode())
 
     async def flush(self) -> None:
-        await self._writer.drain()
+        if not self._dropped:
+            await self._writer.drain()
 
 
 def _is_pipe(fd: int) -> bool:
@@ -93,7 +99,7 @@ def divert() -> tuple[int, int] | None:
 
 
 @asynccontextmanager
-async def _streams(wire: tuple[int, int] | None, give_up: Callable[[], None]) -> AsyncIterator[tuple[Any, Any]]:
+async def _streams(wire: tuple[int, int] | None) -> AsyncIterator[tuple[Any, Any]]:
     if wire is None:
         async with stdio_server() as streams:
             yield streams
@@ -107,7 +113,7 @@ async def _streams(wire: tuple[int, int] | None, give_up: Callable[[], None]) ->
     writer = asyncio.StreamWriter(outgoing, protocol, None, loop)
     try:
         out = Wire(writer)
-        async with stdio_server(stdin=Lines(reader, out, give_up), stdout=out) as streams:  # type: ignore[arg-type]
+        async with stdio_server(stdin=Lines(reader, out), stdout=out) as streams:  # type: ignore[arg-type]
             yield streams
     finally:
         incoming.close()
@@ -128,8 +134,7 @@ async def _serve(settings: Settings, caller: Caller, wire: tuple[int, int] | Non
 
         if sys.platform != "win32":
             await group.start(on_signal)
-        give_up = group.cancel_scope.cancel
-        async with open_app(settings, sweep=True) as app, _streams(wire, give_up) as (incoming, outgoing):
+        async with open_app(settings, sweep=True) as app, _streams(wire) as (incoming, outgoing):
             server = Door(app, lambda: caller)._lowlevel_server
             await server.run(incoming, outgoing, server.create_initialization_options())
         group.cancel_scope.cancel()
