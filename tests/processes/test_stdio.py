@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import pytest
 
-from tests.support.harness import Agent, agent, held
+from tests.support.harness import LIMIT, Agent, agent, held
 from tests.support.process import HANDSHAKE, START_LIMIT, Server, comes_true, environment, serving
 
 PRINTING = """
@@ -172,7 +172,7 @@ async def test_a_client_that_reads_nothing_does_not_hold_up_the_end(tmp_path: Pa
         process.terminate() if how == "SIGTERM" else process.stdin.close()
 
         # then
-        assert process.wait(timeout=2) == (143 if how == "SIGTERM" else 0)
+        assert process.wait(timeout=LIMIT) == (143 if how == "SIGTERM" else 0)
     finally:
         process.kill()
         process.wait()

@@ -30,8 +30,15 @@ log = logging.getLogger("workdocket.stdio")
 
 LONGEST_LINE = 64 << 20
 LAST_SECONDS = 1.0
+LAST_ANSWERS_SECONDS = 1.0
+"""How long a client that has closed its end may take to read the last answers."""
+
 QUIET_SECONDS = 0.5
 AT_THE_DOOR = {"initialize", "notifications/initialized", "ping", "server/discover", "tools/list"}
+
+
+AtEnd = Callable[[Callable[[], None]], None]
+"""Told when there will be no more calls, and how to drop what is not read."""
 
 
 class Lines:
@@ -65,16 +72,23 @@ class Lines:
 
 
 class Wire:
-    """Standard output, written by the event loop."""
+    """Standard output, written by the event loop until nobody is taken to read it any more."""
 
     def __init__(self, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
+        self._dropped = False
+
+    def drop(self) -> None:
+        self._dropped = True
+        self._writer.transport.abort()
 
     async def write(self, text: str) -> None:
-        self._writer.write(text.encode())
+        if not self._dropped:
+            self._writer.write(text.encode())
 
     async def flush(self) -> None:
-        await self._writer.drain()
+        if not self._dropped:
+            await self._writer.drain()
 
 
 def _is_pipe(fd: int) -> bool:
@@ -96,7 +110,7 @@ def divert() -> tuple[int, int] | None:
 
 
 @asynccontextmanager
-async def _streams(wire: tuple[int, int] | None, at_end: Callable[[], None]) -> AsyncIterator[tuple[Any, Any]]:
+async def _streams(wire: tuple[int, int] | None, at_end: AtEnd) -> AsyncIterator[tuple[Any, Any]]:
     if wire is None:
         async with stdio_server() as streams:
             yield streams
@@ -110,7 +124,8 @@ async def _streams(wire: tuple[int, int] | None, at_end: Callable[[], None]) -> 
     writer = asyncio.StreamWriter(outgoing, protocol, None, loop)
     try:
         out = Wire(writer)
-        async with stdio_server(stdin=Lines(reader, out, at_end), stdout=out) as streams:  # type: ignore[arg-type]
+        lines = Lines(reader, out, lambda: at_end(out.drop))
+        async with stdio_server(stdin=lines, stdout=out) as streams:  # type: ignore[arg-type]
             yield streams
     finally:
         incoming.close()
@@ -123,10 +138,9 @@ class Opening:
     A host that starts many servers waits for what each of them can do, and the door alone knows that.
     """
 
-    def __init__(self, door: Door, give_up: Callable[[], None]) -> None:
+    def __init__(self, door: Door) -> None:
         self._door = door
-        self._give_up = give_up
-        self._last_call = False
+        self._drop: Callable[[], None] | None = None
         self._asked = anyio.Event()
         self._open = anyio.Event()
         self._over = anyio.Event()
@@ -155,15 +169,15 @@ class Opening:
             self._count_down()
             await self._over.wait()
 
-    def last_call(self) -> None:
-        """There will be no more calls: the last answers have a second to go out, from when the house is open."""
-        self._last_call = True
+    def last_call(self, drop: Callable[[], None]) -> None:
+        """There will be no more calls: answers that nobody has read by then are dropped, counted from an open house."""
+        self._drop = drop
         self._asked.set()
         self._count_down()
 
     def _count_down(self) -> None:
-        if self._last_call and self._open.is_set():
-            asyncio.get_running_loop().call_later(LAST_SECONDS, self._give_up)
+        if self._drop is not None and self._open.is_set():
+            asyncio.get_running_loop().call_later(LAST_ANSWERS_SECONDS, self._drop)
 
     def end(self) -> None:
         self._asked.set()
@@ -185,7 +199,7 @@ async def _serve(settings: Settings, caller: Caller, wire: tuple[int, int] | Non
         if sys.platform != "win32":
             await group.start(on_signal)
         door = Door(None, lambda: caller)
-        opening = Opening(door, group.cancel_scope.cancel)
+        opening = Opening(door)
         async with anyio.create_task_group() as house:
             async with _streams(wire, opening.last_call) as (incoming, outgoing):
                 house.start_soon(opening.keep, settings)
