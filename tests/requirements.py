@@ -243,6 +243,8 @@ PROMISES: dict[str, str] = {
     "parts-sequence": "A sequence is put together in order and its gaps are reported.",
     "digest-binds": "approve with a digest is refused as stale when anything moved; apply verifies it again.",
     "drift-goes-back": "When the world moved between approval and apply, nothing is applied and the order is back in review.",
+    "single-items-refused": "reject with only_items refuses single items for good while the others of their order stand and go on.",
+    "failed-items-waived": "waive leaves a failed item out with a reason, so that its order can go on; at least one has to remain.",
     "auto-approval": "A type with automatic approval is approved by the system when ready, else left to a reviewer.",
     "rework-memory": "Rework shows reasons and former result to the next holder; the former holder has first claim; the same result again is refused.",
     "stops-when-identical": "After a set number of failures or rejections in a row for the same reason, the item fails with a diagnosis for a person instead of going round again.",

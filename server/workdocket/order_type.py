@@ -63,6 +63,9 @@ class OrderType:
     ``concurrency_key`` is a JSON Pointer into the payload: items with the same value there share ``max_leases_per_key``
     and take turns with those of other values. ``skills`` are what a caller must state at checkout to get an item. Both
     hold for every item whose ``ItemSpec`` says nothing else.
+    ``gates`` are rules, each ``{"when": expression, "gate": approval, "quorum": 1, "name": text}``: the first that is
+    true of an order chooses what it has to pass, else ``approval`` and ``quorum`` do. Rules of the settings only add to
+    that, unless ``settings_may_loosen``.
     No hook ever runs while a database transaction of workdocket is open. Raise :class:`workdocket.Refused` to say no
     with findings; any other exception is reported as ``internal`` and its text goes to the log.
     """
@@ -79,6 +82,9 @@ class OrderType:
 
     approval: ClassVar[Approval] = "manual"
     quorum: ClassVar[int] = 1
+    gates: ClassVar[Sequence[Mapping[str, Any]]] = ()
+    settings_may_loosen: ClassVar[bool] = False
+    review_ttl_hours: ClassVar[float | None] = None
 
     lease_ttl_seconds: ClassVar[float | None] = None
     heartbeat_every_seconds: ClassVar[float | None] = None

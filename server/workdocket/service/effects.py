@@ -189,7 +189,7 @@ class Effects:
 
     async def _opened(self, effect: Effect) -> tuple[WorkOrder, Context]:
         def body(tx: ReadTx) -> tuple[WorkOrder, Actor, int]:
-            order = must_find_order(tx, effect.order_id, results=True)
+            order = must_find_order(tx, effect.order_id, results=True).without_left_out()
             decisions = tx.decisions(effect.order_id)
             attempts = sum(one.attempts for one in tx.effects(effect.order_id) if one.kind == effect.kind)
             return order, decisions[-1].actor if decisions else SYSTEM, attempts

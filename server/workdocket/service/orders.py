@@ -101,6 +101,7 @@ class Orders:
         if draft.dedupe_key is not None:
             same = tx.order_by_dedupe_key(draft.type, draft.dedupe_key)
             if same is not None:
+                tx.apply(decide.proposed_again(same, actor, self._desk.clock.now(), tx.involved(same.id)))
                 return {**self._filed_view(tx, same.id), "deduplicated": True}
         needed = [must_find_order(tx, order_id) for order_id in dict.fromkeys(draft.depends_on)]
         number = tx.next_number()
@@ -319,6 +320,7 @@ def type_full(entry: TypeEntry, desk: Desk) -> view.View:
         "parts": parts,
         "approval": policy.approval,
         "quorum": policy.quorum,
+        **view.present(gates=desk.gates.rows(entry) or None),
         "limits": {
             "lease_ttl_seconds": policy.lease_ttl / 1000,
             "heartbeat_every_seconds": policy.heartbeat_every / 1000,

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from workdocket.domain.decide.admin import OUTCOMES
 from workdocket.domain.model import (
     Decision,
     Event,
@@ -84,8 +85,15 @@ def order_row(order: WorkOrder, counts: Mapping[str, int]) -> View:
         items=dict(counts),
         applied_at=when(order.applied_at),
         completed_at=when(order.completed_at),
+        outcome=outcome(order),
         error=order.error,
     )
+
+
+def outcome(order: WorkOrder) -> str | None:
+    """How a cancelled order came to be so, where that was no cancelling: expired or withdrawn."""
+    code = (order.error or {}).get("code")
+    return code if order.state == "cancelled" and code in OUTCOMES else None
 
 
 def order_full(order: WorkOrder, counts: Mapping[str, int]) -> View:

@@ -100,6 +100,10 @@ FAILED_SINCE = (
     f"SELECT {_list(ORDER)} FROM orders WHERE state = 'failed' AND changed_at <= :before"
     " ORDER BY changed_at LIMIT :limit + 0"
 )
+SUBMITTED_SINCE = (
+    f"SELECT {_list(ORDER)} FROM orders WHERE state = 'submitted' AND type = :type AND changed_at <= :before"
+    " ORDER BY changed_at LIMIT :limit + 0"
+)
 NEXT_DEADLINE = f"SELECT MIN(deadline) FROM orders WHERE {_WATCHED}"
 INSERT_ORDER_META = "INSERT INTO order_meta (key, value, order_id) VALUES (:key, :value, :order_id)"
 INSERT_ORDER_NEED = "INSERT INTO order_needs (order_id, needs_id) VALUES (:order_id, :needs_id)"
@@ -305,9 +309,14 @@ FULL_KEYS = (
 LEASES_OF_ITEM = f"SELECT {_list(LEASE)} FROM leases WHERE item_id = :item_id ORDER BY fence"
 LEASE_BY_TOKEN = f"SELECT {_list(LEASE)} FROM leases WHERE token = :token AND item_id = :item_id"
 UPSERT_LEASE = _upsert("leases", LEASE, ("item_id", "fence"))
-WORKERS = " UNION ".join(
-    f"SELECT w.actor_id FROM {table} w JOIN items i ON i.id = w.item_id WHERE i.order_id = :order_id"
-    for table in ("leases", "submissions", "parts")
+INVOLVED = " UNION ".join(
+    [
+        *(
+            f"SELECT w.actor_id FROM {table} w JOIN items i ON i.id = w.item_id WHERE i.order_id = :order_id"
+            for table in ("leases", "submissions", "parts")
+        ),
+        "SELECT actor_id FROM events WHERE order_id = :order_id AND event = 'order.proposed_again'",
+    ]
 )
 
 SUBMISSIONS = f"SELECT {_list(SUBMISSION)} FROM submissions WHERE item_id = :item_id ORDER BY at, key"

@@ -81,6 +81,10 @@ class ReadTables:
     def past_deadline(self, now: int, limit: int) -> tuple[WorkOrder, ...]:
         return tuple(codec.order(row) for row in self._all(sql.PAST_DEADLINE, now=now, limit=limit))
 
+    def submitted_since(self, type: str, before: int, limit: int) -> tuple[WorkOrder, ...]:
+        rows = self._all(sql.SUBMITTED_SINCE, type=type, before=before, limit=limit)
+        return tuple(codec.order(row) for row in rows)
+
     def failed_since(self, before: int, limit: int) -> tuple[WorkOrder, ...]:
         return tuple(codec.order(row) for row in self._all(sql.FAILED_SINCE, before=before, limit=limit))
 
@@ -166,8 +170,8 @@ class ReadTables:
     def full_keys(self, type: str, most: int, now: int) -> frozenset[str]:
         return frozenset(row[0] for row in self._all(sql.FULL_KEYS, type=type, most=most, now=now))
 
-    def workers(self, order_id: str) -> frozenset[str]:
-        return frozenset(row[0] for row in self._all(sql.WORKERS, order_id=order_id))
+    def involved(self, order_id: str) -> frozenset[str]:
+        return frozenset(row[0] for row in self._all(sql.INVOLVED, order_id=order_id))
 
     # what was handed in, decided and done
 
