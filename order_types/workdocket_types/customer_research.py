@@ -138,6 +138,12 @@ class CustomerResearch(OrderType):
     def apply(self, order: WorkOrder, ctx: ApplyContext) -> Diff:
         return _upsert(order).apply(ctx)
 
+    def preview_revert(self, order: WorkOrder) -> Diff:
+        return _upsert(order).rehearse_revert(order.diff or Diff())
+
+    def revert(self, order: WorkOrder, ctx: ApplyContext) -> Diff:
+        return _upsert(order).revert(ctx, order.diff or Diff())
+
 
 def _whole(item: WorkItem, result: dict[str, Any]) -> Iterator[Finding]:
     """Every part that was asked for, about the right customer, with its sources."""

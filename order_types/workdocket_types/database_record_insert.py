@@ -93,6 +93,12 @@ class DatabaseRecordInsert(OrderType):
     def apply(self, order: WorkOrder, ctx: ApplyContext) -> Diff:
         return _upsert(order).apply(ctx)
 
+    def preview_revert(self, order: WorkOrder) -> Diff:
+        return _upsert(order).rehearse_revert(order.diff or Diff())
+
+    def revert(self, order: WorkOrder, ctx: ApplyContext) -> Diff:
+        return _upsert(order).revert(ctx, order.diff or Diff())
+
 
 def _other_columns(asked: Sequence[Record], given: Sequence[Record]) -> Iterator[Finding]:
     known = {column for record in asked for column in record}

@@ -122,6 +122,12 @@ class UserDataSync(OrderType):
     def apply(self, order: WorkOrder, ctx: ApplyContext) -> Diff:
         return _upsert(order).apply(ctx)
 
+    def preview_revert(self, order: WorkOrder) -> Diff:
+        return _upsert(order).rehearse_revert(order.diff or Diff())
+
+    def revert(self, order: WorkOrder, ctx: ApplyContext) -> Diff:
+        return _upsert(order).revert(ctx, order.diff or Diff())
+
 
 def records_of(about: Mapping[str, Any]) -> list[Record]:
     """The records of the file. Raises ``Refused`` when it is not the one that the order is about."""

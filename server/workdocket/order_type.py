@@ -134,6 +134,18 @@ class OrderType:
         """Change the world, once per ``ctx.idempotency_key``, and say what changed."""
         raise TypeError(f"{type(self).__name__} has no apply")
 
+    def preview_revert(self, order: WorkOrder) -> Diff | None | Awaitable[Diff | None]:
+        """What revert would do, without doing it. Default: the diff of the order, the other way round."""
+        return None
+
+    def revert(self, order: WorkOrder, ctx: ApplyContext) -> Diff | Awaitable[Diff]:
+        """Take back what a completed order changed, once per ``ctx.idempotency_key``, and say what changed now.
+
+        ``order.diff`` is what applying it changed. Touch only what is still as the order left it, and name the rest in
+        the ``conflicts`` of the diff. Types that have this can be undone.
+        """
+        raise TypeError(f"{type(self).__name__} has no revert")
+
     def after_apply(self, order: WorkOrder, diff: Diff, ctx: ApplyContext) -> None | Awaitable[None]:
         """Runs once the order is completed. A failure is recorded and retried, and undoes nothing."""
         return None

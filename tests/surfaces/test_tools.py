@@ -56,6 +56,12 @@ async def tour(home: House, ann: Visitor) -> None:
     assert applied["applied"] is True
     assert applied["diff"]["after"] == {"processed": 9, "batches": 2}
     await ann.ok("get_order", order_id=batch["id"])
+    page = (
+        await ann.ok("propose", type="test.page", payload={"file": str(home.app.settings.database_path) + ".page"})
+    )["order"]
+    await ann.ok("submit", **held((await ann.ok("checkout"))["items"][0]), result={"text": "hello"})
+    await ann.ok("approve", order_id=page["id"])
+    await ann.ok("undo", order_id=page["id"], reason="too early")
     await ann.ok("get_item", item_id=first["id"])
     # parts
     await ann.ok("propose", type="test.partial", payload={})
@@ -99,7 +105,7 @@ async def test_every_tool_says_what_it_is_for_and_what_it_does_to_the_world(home
     async with visit(home) as ann:
         tools = {tool.name: tool for tool in (await ann.client.list_tools()).tools}
 
-    assert len(tools) == 21
+    assert len(tools) == 22
     for tool in tools.values():
         assert tool.title
         assert tool.description

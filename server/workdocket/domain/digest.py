@@ -17,7 +17,7 @@ def digest_of(order: WorkOrder, preview: Mapping[str, Any] | None, gate: Gate) -
     """``order`` with its items and their results at hand. 128 bits over all of it, ``-``, and a hint for each
     ingredient, from which :func:`moved` tells what changed."""
     shown = {
-        "payload": [order.payload, order.meta],
+        "payload": [order.payload, order.meta, order.reverts],
         "results": {item.id: [item.key, item.input, item.result] for item in order.counting},
         "preview": preview,
         "type": [order.type, order.type_version, order.edition],

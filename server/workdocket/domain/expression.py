@@ -80,7 +80,7 @@ class _Reading:
                 warnings.simplefilter("ignore")
                 self.body = ast.parse(self.line.lstrip(), mode="eval").body
         except SyntaxError as error:
-            raise Malformed("this is no expression", self.lead + (error.offset or 1)) from None
+            raise Malformed("this is no expression", self.lead + (error.offset or len(self.line.strip()) + 1)) from None
         except (ValueError, RecursionError, MemoryError):
             raise Malformed("this is no expression", 1) from None
         if sum(1 for _ in ast.walk(self.body)) > MOST_NODES:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, get_args
 
+from workdocket.domain.diff import Diff
 from workdocket.domain.errors import Finding, WorkError
 from workdocket.domain.machine import LEFT_OUT
 
@@ -156,6 +157,8 @@ class WorkOrder:
     """The contract: a type and a payload. ``items`` is filled in where a hook or a view needs them.
 
     ``edition`` is the type's version and a fingerprint of its schemas when the order was filed: no other works on it.
+    ``reverts`` is the order that this one takes back. ``diff`` is what applying it changed, filled in where its type
+    takes it back.
     """
 
     id: str
@@ -180,6 +183,8 @@ class WorkOrder:
     applied_at: int | None = None
     completed_at: int | None = None
     error: dict[str, Any] | None = None
+    reverts: str | None = None
+    diff: Diff | None = None
     items: tuple[WorkItem, ...] = ()
 
     @property

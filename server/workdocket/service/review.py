@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from workdocket.domain import decide
+from workdocket.domain.diff import Diff
 from workdocket.domain.digest import digest_of, moved
 from workdocket.domain.errors import Finding, WorkError
 from workdocket.domain.gate import Gate, kept_out, votes_of
@@ -49,13 +50,28 @@ async def packet_of(desk: Desk, order_id: str) -> Packet:
         digest = digest_of(replace(order, type_version=0), None, Gate())
         return Packet(order, involved, decisions, [gone], None, Gate(), digest)
     findings = await _whole_order(desk, entry, order)
-    preview, refused = await hooks.preview(entry, await _fresh(desk, order_id), within=desk.hook_seconds)
-    gate = desk.gates.of(entry, order, preview)
+    if order.reverts is None:
+        preview, refused = await hooks.preview(entry, await _fresh(desk, order_id), within=desk.hook_seconds)
+        gate = desk.gates.of(entry, order, preview)
+    else:
+        original = await original_of(desk, order)
+        preview, refused = await hooks.preview_revert(entry, original, within=desk.hook_seconds)
+        gate = desk.gates.of(entry, replace(order, items=original.items), preview)
     return Packet(order, involved, decisions, [*findings, *refused], preview, gate, digest_of(order, preview, gate))
 
 
+async def original_of(desk: Desk, order: WorkOrder) -> WorkOrder:
+    """The order that another one takes back, with its results and what it changed."""
+
+    def body(tx: ReadTx) -> WorkOrder:
+        original = must_find_order(tx, order.reverts or "", results=True).without_left_out()
+        return replace(original, diff=Diff.from_dict(tx.diff(original.id) or {}))
+
+    return await desk.store.read(body)
+
+
 async def _whole_order(desk: Desk, entry: TypeEntry, order: WorkOrder) -> list[Finding]:
-    if not entry.has("check_order"):
+    if not entry.has("check_order") or order.reverts is not None:
         return []
     return await hooks.check_order(entry, await _fresh(desk, order.id), within=desk.hook_seconds)
 
@@ -87,7 +103,7 @@ class Reviews:
         shown = order.counting[:MOST_ITEMS]
         gone = [view.item_row(item, now) for item in order.items if item.state in LEFT_OUT]
         return {
-            "order": view.order_full(order, tx.counts([order.id])[order.id]),
+            "order": view.order_full(order, tx.counts([order.id])[order.id], tx.undo_of(order.id)),
             "items": [self._item_view(tx, item, now, view.share(3 * len(shown))) for item in shown],
             "items_left_out": len(order.counting) - len(shown),
             **view.present(goes_on_without=gone[:MOST_ITEMS] or None),

@@ -78,6 +78,10 @@ class ReadTables:
         row = self._one(sql.ORDER_BY_DEDUPE_KEY, type=type, key=key)
         return codec.order(row) if row else None
 
+    def undo_of(self, order_id: str) -> WorkOrder | None:
+        row = self._one(sql.UNDO_OF, id=order_id)
+        return codec.order(row) if row else None
+
     def past_deadline(self, now: int, limit: int) -> tuple[WorkOrder, ...]:
         return tuple(codec.order(row) for row in self._all(sql.PAST_DEADLINE, now=now, limit=limit))
 

@@ -262,6 +262,12 @@ async def waive(app: App, caller: Caller, a: wire.Waive) -> Answer:
     return await app.reviews.waive(call(caller, "waive", a), a.item_id, a.reason)
 
 
+@tool("Undo an order", wire.Undo, REVIEWER, WRITE, order=OBJECT, next=TEXT)
+async def undo(app: App, caller: Caller, a: wire.Undo) -> Answer:
+    """File an order that takes a completed one back, under the same gate. Review and approve it."""
+    return await app.orders.undo(call(caller, "undo", a), a.order_id, a.reason)
+
+
 @tool("Cancel an order", wire.Cancel, REQUESTER, DESTRUCTIVE, order=OBJECT)
 async def cancel(app: App, caller: Caller, a: wire.Cancel) -> Answer:
     """Stop an order and all of its items. Holders learn it at their next heartbeat."""

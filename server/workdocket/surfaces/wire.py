@@ -266,6 +266,11 @@ class Waive(Mutating):
     reason: Annotated[str, Field(min_length=1, max_length=2_000, description="Why.")]
 
 
+class Undo(Mutating):
+    order_id: OrderId
+    reason: Reason | None = None
+
+
 class Cancel(Mutating):
     order_id: OrderId
     reason: Reason | None = None

@@ -9,6 +9,7 @@ from workdocket.domain.decide.hold import checkout, expire, fail, heartbeat, rel
 from workdocket.domain.decide.items import reject_items, waive
 from workdocket.domain.decide.propose import plan_findings, propose, proposed_again
 from workdocket.domain.decide.review import approve, auto_deferred, reject
+from workdocket.domain.decide.undo import undo
 
 __all__ = [
     "Facts",
@@ -41,5 +42,6 @@ __all__ = [
     "retry",
     "submit",
     "take_part",
+    "undo",
     "waive",
 ]

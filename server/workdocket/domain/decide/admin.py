@@ -8,6 +8,7 @@ from typing import Any
 from workdocket.domain.decide.deadline import marked_if_late
 from workdocket.domain.decide.hold import end_lease
 from workdocket.domain.decide.review import apply_effect, waits
+from workdocket.domain.decide.undo import no_work_of_an_undo
 from workdocket.domain.draft import Draft
 from workdocket.domain.machine import LEFT_OUT, OPEN, ORDER, TERMINAL, step
 from workdocket.domain.model import SYSTEM, Actor, Change, WorkItem, WorkOrder, iso
@@ -44,6 +45,7 @@ def dead_letter(order: WorkOrder, actor: Actor, now: int, reason: str | None) ->
 def requeue(order: WorkOrder, actor: Actor, now: int) -> Change:
     """A rejected order back to work: every rejected item queued afresh."""
     step(ORDER, order.id, order.state, "requeue")
+    no_work_of_an_undo(order, "requeue")
     draft = Draft(now, actor)
     _again(draft, order, [item for item in order.items if item.state == "rejected"], "requeue")
     draft.move_order(order, "requeue", error=None)

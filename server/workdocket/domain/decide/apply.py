@@ -43,7 +43,7 @@ def applied(
     draft.move_order(moved, "complete", completed_at=now)
     for item in waiting:
         draft.keep_item(item, waiting_for=tuple(other for other in item.waiting_for if other != order.id))
-    if policy.has_after_apply:
+    if policy.has_after_apply and order.reverts is None:
         draft.effects.append(Effect(f"{order.id}:after_apply", "after_apply", order.id, now))
     return draft.change()
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from workdocket.domain.decide.hold import end_lease
 from workdocket.domain.decide.repeat import about, enough, rejected_alike, repeated_rejection
+from workdocket.domain.decide.undo import no_work_of_an_undo
 from workdocket.domain.draft import Draft
 from workdocket.domain.errors import Finding, WorkError
 from workdocket.domain.gate import Gate, admit, kept_out, votes_of
@@ -87,6 +88,7 @@ def reject(
     step(ORDER, order.id, order.state, verdict)
     sent_back = meant(order, errors)
     if rework:
+        no_work_of_an_undo(order, "reject with rework")
         _send_back(draft, order, sent_back, policy, errors, earlier, refused)
     else:
         _refuse(draft, order, errors, comment)
