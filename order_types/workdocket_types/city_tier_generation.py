@@ -95,6 +95,7 @@ class CityTierGeneration(OrderType):
     )
     payload = Payload
     result = Result
+    settings_may_loosen = True
 
     def plan(self, order: WorkOrder) -> list[ItemSpec]:
         return [

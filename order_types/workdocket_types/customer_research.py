@@ -107,6 +107,7 @@ class CustomerResearch(OrderType):
     )
     payload = Payload
     result = Result
+    settings_may_loosen = True
     parts = {
         "identity": PartSpec(Identity),
         "contacts": PartSpec(Contacts, required=False),

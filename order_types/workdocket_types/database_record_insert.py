@@ -67,6 +67,7 @@ class DatabaseRecordInsert(OrderType):
     )
     payload = Payload
     result = Result
+    settings_may_loosen = True
 
     def plan(self, order: WorkOrder) -> list[ItemSpec]:
         table, key, records = (order.payload[name] for name in ("table", "key", "records"))

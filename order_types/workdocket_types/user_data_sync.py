@@ -95,6 +95,7 @@ class UserDataSync(OrderType):
     )
     payload = Payload
     result = Result
+    settings_may_loosen = True
 
     def plan(self, order: WorkOrder) -> list[ItemSpec]:
         rows, size = order.payload["rows"], order.payload.get("batch_size", BATCH_SIZE)

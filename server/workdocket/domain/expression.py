@@ -79,10 +79,9 @@ class _Reading:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 self.body = ast.parse(self.line.lstrip(), mode="eval").body
-        except SyntaxError as error:
-            raise Malformed("this is no expression", self.lead + (error.offset or len(self.line.strip()) + 1)) from None
-        except (ValueError, RecursionError, MemoryError):
-            raise Malformed("this is no expression", 1) from None
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            at = getattr(error, "offset", None) or len(self.line.strip()) + 1
+            raise Malformed("this is no expression", self.lead + at) from None
         if sum(1 for _ in ast.walk(self.body)) > MOST_NODES:
             raise Malformed(f"an expression has at most {MOST_NODES} words and signs", 1)
 
