@@ -32,8 +32,9 @@ def states() -> Iterator[str]:
 
         While an order is {names(OPEN, "or")}
         it follows its items: the state is asked anew after every change of an item, in the same transaction. The first
-        line that holds gives it. Accepted work counts as submitted. A change that leaves the state as it was writes no
-        event. An order that failed in its apply stays failed until somebody acts.
+        line that holds gives it. Accepted work counts as submitted. Items that were `rejected` alone, or `cancelled`
+        since they had failed (`waive`), do not count: the order goes on without them. A change that leaves the state as
+        it was writes no event. An order that failed in its apply stays failed until somebody acts.
     """)
     yield from table(["the items", "the order", "event"], [[when, f"`{to}`", f"`order.{to}`"] for when, to in _JOINT])
     yield from text("That is, for every mixture of item states:")

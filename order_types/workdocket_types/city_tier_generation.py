@@ -95,6 +95,7 @@ class CityTierGeneration(OrderType):
     )
     payload = Payload
     result = Result
+    settings_may_loosen = True
 
     def plan(self, order: WorkOrder) -> list[ItemSpec]:
         return [
@@ -113,6 +114,12 @@ class CityTierGeneration(OrderType):
         if missing := _unscored(order):
             raise Refused(missing)
         return _upsert(order).apply(ctx)
+
+    def preview_revert(self, order: WorkOrder) -> Diff:
+        return _upsert(order).rehearse_revert(order.diff or Diff())
+
+    def revert(self, order: WorkOrder, ctx: ApplyContext) -> Diff:
+        return _upsert(order).revert(ctx, order.diff or Diff())
 
 
 def _key(city: str, dimension: str) -> str:

@@ -94,6 +94,7 @@ class ContentFactCheck(OrderType):
     )
     payload = Payload
     result = Result
+    settings_may_loosen = True
 
     def plan(self, order: WorkOrder) -> list[ItemSpec]:
         return [

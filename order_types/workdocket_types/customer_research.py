@@ -107,6 +107,7 @@ class CustomerResearch(OrderType):
     )
     payload = Payload
     result = Result
+    settings_may_loosen = True
     parts = {
         "identity": PartSpec(Identity),
         "contacts": PartSpec(Contacts, required=False),
@@ -137,6 +138,12 @@ class CustomerResearch(OrderType):
 
     def apply(self, order: WorkOrder, ctx: ApplyContext) -> Diff:
         return _upsert(order).apply(ctx)
+
+    def preview_revert(self, order: WorkOrder) -> Diff:
+        return _upsert(order).rehearse_revert(order.diff or Diff())
+
+    def revert(self, order: WorkOrder, ctx: ApplyContext) -> Diff:
+        return _upsert(order).revert(ctx, order.diff or Diff())
 
 
 def _whole(item: WorkItem, result: dict[str, Any]) -> Iterator[Finding]:

@@ -67,6 +67,7 @@ class DatabaseRecordInsert(OrderType):
     )
     payload = Payload
     result = Result
+    settings_may_loosen = True
 
     def plan(self, order: WorkOrder) -> list[ItemSpec]:
         table, key, records = (order.payload[name] for name in ("table", "key", "records"))
@@ -92,6 +93,12 @@ class DatabaseRecordInsert(OrderType):
 
     def apply(self, order: WorkOrder, ctx: ApplyContext) -> Diff:
         return _upsert(order).apply(ctx)
+
+    def preview_revert(self, order: WorkOrder) -> Diff:
+        return _upsert(order).rehearse_revert(order.diff or Diff())
+
+    def revert(self, order: WorkOrder, ctx: ApplyContext) -> Diff:
+        return _upsert(order).revert(ctx, order.diff or Diff())
 
 
 def _other_columns(asked: Sequence[Record], given: Sequence[Record]) -> Iterator[Finding]:

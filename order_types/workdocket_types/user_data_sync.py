@@ -95,6 +95,7 @@ class UserDataSync(OrderType):
     )
     payload = Payload
     result = Result
+    settings_may_loosen = True
 
     def plan(self, order: WorkOrder) -> list[ItemSpec]:
         rows, size = order.payload["rows"], order.payload.get("batch_size", BATCH_SIZE)
@@ -121,6 +122,12 @@ class UserDataSync(OrderType):
 
     def apply(self, order: WorkOrder, ctx: ApplyContext) -> Diff:
         return _upsert(order).apply(ctx)
+
+    def preview_revert(self, order: WorkOrder) -> Diff:
+        return _upsert(order).rehearse_revert(order.diff or Diff())
+
+    def revert(self, order: WorkOrder, ctx: ApplyContext) -> Diff:
+        return _upsert(order).revert(ctx, order.diff or Diff())
 
 
 def records_of(about: Mapping[str, Any]) -> list[Record]:

@@ -64,6 +64,9 @@ class OrderType:
     ``concurrency_key`` is a JSON Pointer into the payload: items with the same value there share ``max_leases_per_key``
     and take turns with those of other values. ``skills`` are what a caller must state at checkout to get an item. Both
     hold for every item whose ``ItemSpec`` says nothing else.
+    ``gates`` are rules, each ``{"when": expression, "gate": approval, "quorum": 1, "name": text}``: the first that is
+    true of an order chooses what it has to pass, else ``approval`` and ``quorum`` do. Rules of the settings only add to
+    that, unless ``settings_may_loosen``.
     No hook ever runs while a database transaction of workdocket is open. Raise :class:`workdocket.Refused` to say no
     with findings; any other exception is reported as ``internal`` and its text goes to the log.
     """
@@ -80,6 +83,9 @@ class OrderType:
 
     approval: ClassVar[Approval] = "manual"
     quorum: ClassVar[int] = 1
+    gates: ClassVar[Sequence[Mapping[str, Any]]] = ()
+    settings_may_loosen: ClassVar[bool] = False
+    review_ttl_hours: ClassVar[float | None] = None
 
     lease_ttl_seconds: ClassVar[float | None] = None
     heartbeat_every_seconds: ClassVar[float | None] = None
@@ -128,6 +134,18 @@ class OrderType:
     def apply(self, order: WorkOrder, ctx: ApplyContext) -> Diff | Awaitable[Diff]:
         """Change the world, once per ``ctx.idempotency_key``, and say what changed."""
         raise TypeError(f"{type(self).__name__} has no apply")
+
+    def preview_revert(self, order: WorkOrder) -> Diff | None | Awaitable[Diff | None]:
+        """What revert would do, without doing it. Default: the diff of the order, the other way round."""
+        return None
+
+    def revert(self, order: WorkOrder, ctx: ApplyContext) -> Diff | Awaitable[Diff]:
+        """Take back what a completed order changed, once per ``ctx.idempotency_key``, and say what changed now.
+
+        ``order.diff`` is what applying it changed. Touch only what is still as the order left it, and name the rest in
+        the ``conflicts`` of the diff. Types that have this can be undone.
+        """
+        raise TypeError(f"{type(self).__name__} has no revert")
 
     def after_apply(self, order: WorkOrder, diff: Diff, ctx: ApplyContext) -> None | Awaitable[None]:
         """Runs once the order is completed. A failure is recorded and retried, and undoes nothing."""

@@ -12,8 +12,12 @@ from pathlib import Path
 from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
+from pydantic import ValidationError
+
 from workdocket.declarative import Misdeclared, declarations_in, declare
 from workdocket.domain.errors import WorkError
+from workdocket.domain.gate import MOST_APPROVERS
+from workdocket.domain.gate import Rule as GatePolicy
 from workdocket.domain.model import Approval, WorkItem, WorkOrder, checksum
 from workdocket.generator import CatchUp, Generator
 from workdocket.order_type import OrderType, PartSpec, Schema
@@ -34,7 +38,7 @@ from workdocket.plugins import (
     takes,
 )
 from workdocket.schema import SchemaError, Validator, meaning
-from workdocket.settings import TYPE_FILES
+from workdocket.settings import TYPE_FILES, GateRule
 from workdocket.timetable import Timetable, TimetableError, zone_of
 from workdocket.wording import nearest
 
@@ -49,6 +53,7 @@ class TypeEntry:
     payload: Validator
     result: Validator
     parts: Mapping[str, Validator | None]
+    gates: tuple[GatePolicy, ...] = ()
 
     @property
     def name(self) -> str:
@@ -139,11 +144,59 @@ def entry_of(cls: type[OrderType]) -> TypeEntry:
     validators = gather([partial(_validator, where, schema) for where, schema in schemas.items()], faults)
     instances = gather([partial(made, cls)], faults)
     faults += [fault for instance in instances for fault in _hook_faults(instance)]
+    rules = gather([partial(_rule, n, given) for n, given in enumerate(_gates(cls), 1)], faults)
     if faults:
         raise BrokenType(*(f"{place(cls, fault)}: {cls.__name__}: {fault}" for fault in faults))
     checked = dict(zip(schemas, validators, strict=True))
     parts = {key: checked.get(f"parts[{key!r}]") for key in cls.parts}
-    return TypeEntry(instances[0], checked["payload"], checked["result"], parts)
+    entry = TypeEntry(instances[0], checked["payload"], checked["result"], parts, tuple(rules))
+    if strays := [f"gates[{n}]: {found}" for n, rule in enumerate(rules, 1) for found in _strays(entry, rule)]:
+        raise BrokenType(*(f"{place(cls, fault)}: {cls.__name__}: {fault}" for fault in strays))
+    return entry
+
+
+def _gates(cls: Any) -> list[Any]:
+    """What the class calls its gates; one that is no list is told of elsewhere."""
+    return list(cls.gates) if isinstance(cls.gates, list | tuple) else []
+
+
+def _rule(n: int, given: Any) -> GatePolicy:
+    """One rule of a type, put through the checks that those of the settings go through."""
+    if not isinstance(given, Mapping):
+        raise BrokenType(f"gates[{n}] is {given!r}. Make it a table of when, gate, quorum, name.")
+    strangers = [key for key in given if key not in RULE_KEYS]
+    if strangers:
+        raise BrokenType(f"gates[{n}] has {strangers[0]!r}{nearest(str(strangers[0]), RULE_KEYS) or '.'}")
+    try:
+        return GateRule.model_validate(dict(given)).rule(n)
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = f": {fault['loc'][0]}" if fault["loc"] else ""
+        raise BrokenType(f"gates[{n}]{where}: {fault['msg'].removeprefix('Value error, ')}. Mend the rule.") from error
+
+
+def _strays(entry: TypeEntry, rule: GatePolicy) -> Iterator[str]:
+    found = (stray(entry, path) for path in rule.when.paths)
+    return (f"when: {one}" for one in found if one)
+
+
+def stray(entry: TypeEntry, path: Sequence[str]) -> str | None:
+    """What a way into the payload or the results names that the type's schema doesn't, as far as it says."""
+    checked = {"payload": entry.payload, "results": entry.result}.get(path[0])
+    at: Any = checked.json_schema if checked else None
+    for name in path[1:]:
+        while isinstance(at, dict) and "properties" not in at and isinstance(at.get("items"), dict):
+            at = at["items"]
+        known = at.get("properties") if isinstance(at, dict) else None
+        if not isinstance(known, dict):
+            return None
+        if name not in known:
+            return f"there is no {name!r} in the {path[0]} of {entry.name}{nearest(name, known) or '.'}"
+        at = known[name]
+    return None
+
+
+RULE_KEYS = tuple(name for name in GateRule.model_fields if name != "type")
 
 
 def _whole(value: Any) -> bool:
@@ -183,7 +236,10 @@ RULES: tuple[Rule, ...] = (
     ("description", _text, "a text"),
     ("instructions", _text, "a text"),
     ("approval", lambda value: value in get_args(Approval), f"one of {', '.join(map(repr, get_args(Approval)))}"),
-    ("quorum", _whole, "a whole number from 1"),
+    ("quorum", lambda value: _whole(value) and value <= MOST_APPROVERS, f"a whole number from 1 to {MOST_APPROVERS}"),
+    ("gates", lambda value: isinstance(value, list | tuple), "a list of rules"),
+    ("settings_may_loosen", lambda value: isinstance(value, bool), "True or False"),
+    ("review_ttl_hours", _or_none(_positive), "a number above 0, or None"),
     ("lease_ttl_seconds", _or_none(_positive), "a number above 0, or None"),
     ("heartbeat_every_seconds", _or_none(_positive), "a number above 0, or None"),
     ("backoff_seconds", _or_none(_no_less_than_zero), "a number from 0, or None"),

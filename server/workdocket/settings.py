@@ -13,7 +13,20 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+
+from workdocket.domain.expression import Expression
+from workdocket.domain.gate import MOST_APPROVERS, Gate, Rule
+from workdocket.domain.model import Approval
 
 PREFIX = "WORKDOCKET_"
 FILE = "workdocket.toml"
@@ -80,6 +93,16 @@ def _listed(value: Any) -> Any:
     return [name.strip() for name in value.split(",") if name.strip()]
 
 
+def _tables(value: Any) -> Any:
+    """A list of tables in one text: JSON."""
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def _condition(text: str) -> str:
+    Expression(text)
+    return text
+
+
 def _none(value: Any) -> Any:
     return None if isinstance(value, str) and value.strip().lower() in ("", "none") else value
 
@@ -93,6 +116,29 @@ PositiveOrZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Limit = Annotated[Count | None, BeforeValidator(_none)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+
+
+class GateRule(BaseModel):
+    """A rule that chooses the gate of an order: ``when`` it is true. Order types and settings write it alike; ``type``
+    is a pattern for names of types, in the settings only."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    gate: Approval
+    when: Annotated[str, AfterValidator(_condition)] = "true"
+    quorum: Annotated[int, Field(strict=True, ge=1, le=MOST_APPROVERS)] = 1
+    name: Annotated[str, Field(min_length=1, max_length=80)] | None = None
+    type: Annotated[str, Field(min_length=1, max_length=120)] = "*"
+
+    @model_validator(mode="after")
+    def passable(self) -> GateRule:
+        if self.gate == "auto" and self.quorum > 1:
+            raise ValueError("the system is one: no quorum above 1 is reached by auto")
+        return self
+
+    def rule(self, n: int) -> Rule:
+        """As it is asked; ``n`` names one that has no name."""
+        return Rule(Expression(self.when), Gate.of(self.gate, self.quorum, self.name or f"rule {n}"))
 
 
 class Settings(BaseModel):
@@ -116,6 +162,16 @@ class Settings(BaseModel):
     generators: Names = Field(
         (),
         description="Generators besides those of installed packages: import names, module:Class, files or folders.",
+    )
+
+    gates: Annotated[tuple[GateRule, ...], BeforeValidator(_tables)] = Field(
+        (),
+        description="Rules that make the gate of an order stricter, as [[gates]] with type, when, gate, quorum, name: "
+        "the first that is true of it counts.",
+    )
+    review_ttl_hours: Annotated[Positive | None, BeforeValidator(_none)] = Field(
+        None,
+        description="How long an order may wait for a decision before it is cancelled as expired. Default: for good.",
     )
 
     lease_ttl_seconds: Positive = Field(600, description="How long a lease lasts without a heartbeat.")
@@ -270,7 +326,11 @@ _OF_HTTP = ("host", "port", "allowed_origins", "allowed_hosts")
 def _as_text(value: Any) -> str:
     if isinstance(value, str):
         return value
-    return "none" if value is None else json.dumps(value, ensure_ascii=False)
+    return "none" if value is None else json.dumps(value, ensure_ascii=False, default=_as_table)
+
+
+def _as_table(rule: GateRule) -> dict[str, Any]:
+    return rule.model_dump(exclude_defaults=True)
 
 
 def _command_line_source(overrides: Mapping[str, Any], cwd: Path) -> _Source:
@@ -298,6 +358,8 @@ def _misfits(error: ValidationError, sources: list[_Source]) -> Iterator[str]:
         key = str(fault["loc"][0])
         source = next(source for source in reversed(sources) if key in source.values)
         given = "" if key == "database" else f" is {source.values[key]!r}"
+        if key == "gates":
+            given = "".join(f"[{one + 1}]" if isinstance(one, int) else f": {one}" for one in fault["loc"][1:])
         reason = fault["msg"].removeprefix("Value error, ")
         yield f"{source.name}: {source.label(key)}{given}. {reason}. {Settings.model_fields[key].description}"
 

@@ -159,7 +159,7 @@ async def test_another_result_makes_the_digest_stale(home: House) -> None:
     error = await reviewer.refused("approve", "stale", order_id=order_id, digest=digest)
 
     # then
-    assert error["details"] == {"shown": digest, "now": await digest_of(reviewer, order_id)}
+    assert error["details"] == {"moved": ["results"], "shown": digest, "now": await digest_of(reviewer, order_id)}
     assert await reviewer.state(order_id) == "submitted"
 
 
@@ -228,7 +228,8 @@ async def test_what_moved_between_approval_and_apply_is_not_applied_and_comes_ba
     assert "diff" not in shown
     drifted = shown["recent_events"][-1]
     assert (drifted["event"], drifted["from_state"], drifted["to_state"]) == ("order.drifted", "approved", "submitted")
-    assert drifted["data"] == {"approved": digest, "now": await digest_of(reviewer, order_id)}
+    moved = {"approved": digest, "now": await digest_of(reviewer, order_id), "moved": ["preview"]}
+    assert drifted["data"] == moved
 
 
 @pytest.mark.scenario("drift-goes-back")

@@ -11,7 +11,21 @@ from collections.abc import Sequence
 from itertools import takewhile
 
 from tests.property.kinds import FIRST_CLAIM, KINDS, STOP_AFTER, USERS, WORK, WORKERS_ONLY
-from tests.property.records import HANDED_IN, OPEN, STOPPED, Answer, Effect, Item, Kept, Order, Refused, Request, joint
+from tests.property.records import (
+    HANDED_IN,
+    LEFT_OUT,
+    OPEN,
+    STOPPED,
+    TERMINAL,
+    Answer,
+    Effect,
+    Item,
+    Kept,
+    Order,
+    Refused,
+    Request,
+    joint,
+)
 from tests.property.work import Work
 
 
@@ -61,6 +75,8 @@ class Model(Work):
         same = self.same_work(a)
         if same is not None:
             assert answer is None or answer["order"]["id"] == same.id, f"{same.id} was to be found, not {answer}"
+            if not a.get("validate_only"):
+                same.proposers.add(actor)
             return
         needed = [self.order(order_id) for order_id in a.get("depends_on", ())]
         if any(order.state in ("cancelled", "dead_lettered") for order in needed):
@@ -106,8 +122,9 @@ class Model(Work):
             raise Refused("illegal_transition")
         order.state = state
         for item in order.items:
-            self.drop_lease(item, state)
-            item.state, item.due = state, None
+            if item.state not in TERMINAL:
+                self.drop_lease(item, state)
+                item.state, item.due = state, None
 
     def requeue(self, actor: str, a: Request, answer: Answer | None) -> None:
         order = self.order(a["order_id"])
@@ -129,7 +146,9 @@ class Model(Work):
             order.state, order.change = "approved", Effect(self.now)
 
     def again(self, items: Sequence[Item]) -> None:
-        unmet = {item.id for item in (items[0].order.items if items else ()) if item.state not in HANDED_IN}
+        met = (*HANDED_IN, *LEFT_OUT)
+        every = items[0].order.items if items else ()
+        unmet = {item.id for item in every if item in items or item.state not in met}
         for item in items:
             item.state, item.attempts, item.due, item.reserved, item.reason = "queued", 0, None, None, None
             item.waits = self.order_waits(item) | (set(item.after) & unmet)
@@ -148,21 +167,58 @@ class Model(Work):
             against.add("stale")
         if order.kind.gate == "human" and actor not in USERS:
             against.add("forbidden")
-        if order.kind.gate == "four_eyes" and actor in {order.requester, *self.makers(order)}:
+        if order.kind.gate == "four_eyes" and actor in self.kept_out(order):
             against.add("self_approval")
         if not order.fit():
             against.add("not_ready")
         if against:
             raise Refused(*against)
         order.votes.add(actor)
-        if len(order.votes) >= order.kind.quorum:
+        if len(order.votes - (self.kept_out(order) if order.kind.gate == "four_eyes" else set())) >= order.kind.quorum:
             self.approved(order)
+
+    def kept_out(self, order: Order) -> set[str]:
+        return {order.requester, *order.proposers, *self.makers(order)}
 
     def makers(self, order: Order) -> set[str]:
         return {name for item in order.items for name in item.makers}
 
+    def waive(self, actor: str, a: Request, answer: Answer | None) -> None:
+        item = self.item(a["item_id"])
+        if item.state != "failed" or item.order.state not in OPEN:
+            raise Refused("illegal_transition")
+        self.go_on_without(item.order, [item], "cancelled")
+
+    def reject_items(self, order: Order, errors: Sequence[Request]) -> None:
+        named = {error.get("item_id") for error in errors}
+        if order.state not in OPEN:
+            raise Refused("illegal_transition")
+        if None in named:
+            raise Refused("invalid_request")
+        items = [item for item in order.items if item.id in named]
+        if any(item.state not in ("queued", "leased", "in_progress", *HANDED_IN) for item in items):
+            raise Refused("illegal_transition", "invalid_request")
+        self.go_on_without(order, items, "rejected")
+        order.votes, order.decided = set(), False
+
+    def go_on_without(self, order: Order, gone: Sequence[Item], state: str) -> None:
+        if all(item in gone or item.state in LEFT_OUT for item in order.items):
+            raise Refused("invalid_request")
+        for item in gone:
+            self.drop_lease(item, state)
+            item.state, item.due = state, None
+        for other in order.items:
+            if other not in gone and other.state not in LEFT_OUT:
+                other.waits -= {item.id for item in gone}
+        order.state = joint(item.state for item in order.items)
+        order.rule = order.state == "submitted" and order.kind.gate == "auto"
+        order.rules += order.rule
+
     def reject(self, actor: str, a: Request, answer: Answer | None) -> None:
         order = self.order(a["order_id"])
+        if a.get("only_items"):
+            self.reject_items(order, a["errors"])
+            return
         rework = a.get("rework", False)
         possible = ("submitted", "failed") if rework else ("queued", "checked_out", "in_progress", "submitted")
         if order.state not in possible:
@@ -172,14 +228,16 @@ class Model(Work):
             raise Refused("not_found")
         if rework and any(item.state == "failed" for item in order.items):
             raise Refused("illegal_transition")
-        back = [item for item in order.items if not named or item.id in named]
+        back = [item for item in order.items if item.id in named or (not named and item.state not in LEFT_OUT)]
+        if rework and any(item.state in LEFT_OUT for item in back):
+            raise Refused("illegal_transition")
         for item in back:
             item.rejections.append(self.said(item, a["errors"]) if rework else None)
         if rework:
             self.send_back(order, back, a["errors"])
         else:
             for item in order.items:
-                if item.state != "failed":
+                if item.state not in ("failed", *LEFT_OUT):
                     self.drop_lease(item, "rejected")
                     item.state, item.due = "rejected", None
             order.state = "rejected"

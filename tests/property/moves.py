@@ -129,7 +129,7 @@ def checkout_of_anything(c: Choice) -> None:
 def follow_an_explanation(c: Choice) -> None:
     """Nothing was handed out: everything open says why, and what it says that helps does help."""
     ways.everything_is_explained(c.walk)
-    waiting = c.items(lambda item: item.state not in TERMINAL)
+    waiting = c.items(lambda item: not item.over)
     if waiting:
         ways.bring_on(c.walk, c.pick(waiting))
 
@@ -312,6 +312,19 @@ def rework(c: Choice) -> None:
 def reject(c: Choice) -> None:
     order = c.order("queued", "checked_out", "in_progress", "submitted")
     c.do("reject", "roy", c.keyed({"order_id": order.id, "errors": [{"message": f"no {c.walk.number()}"}]}))
+
+
+@move(2, orders_in("queued", "checked_out", "in_progress", "submitted", "failed"))
+def reject_items(c: Choice) -> None:
+    order = c.order("queued", "checked_out", "in_progress", "submitted", "failed")
+    errors = [{"message": f"not this one {c.walk.number()}", "item_id": c.pick(order.items).id}]
+    c.do("reject", "rita", c.keyed({"order_id": order.id, "errors": errors, "only_items": True}))
+
+
+@move(4, lambda walk: any(item.state == "failed" for item in walk.model.items.values()))
+def waive(c: Choice) -> None:
+    item = c.pick(c.items(lambda item: item.state == "failed"))
+    c.do("waive", "roy", c.keyed({"item_id": item.id, "reason": "not needed"}))
 
 
 # orders again

@@ -15,6 +15,7 @@ WORKING = ("leased", "in_progress")
 HANDED_IN = ("submitted", "accepted")
 OPEN = ("queued", "checked_out", "in_progress", "submitted", "failed")
 TERMINAL = ("completed", "cancelled", "dead_lettered")
+LEFT_OUT = ("rejected", "cancelled")
 STOPPED = ("cancelled", "rejected", "dead_lettered")
 
 
@@ -73,6 +74,11 @@ class Item:
     def fence(self) -> int:
         return len(self.leases)
 
+    @property
+    def over(self) -> bool:
+        """Whether nothing is to become of it: it is done, or its order goes on without it."""
+        return self.state in TERMINAL or (self.state == "rejected" and self.order.state != "rejected")
+
     def overdue(self, now: int) -> bool:
         return self.state in WORKING and self.lease is not None and not self.lease.live(now)
 
@@ -99,6 +105,7 @@ class Order:
     state: str = "queued"
     items: list[Item] = field(default_factory=list)
     votes: set[str] = field(default_factory=set)
+    proposers: set[str] = field(default_factory=set)
     decided: bool = False
     rule: bool = False
     rules: int = 0
@@ -114,7 +121,11 @@ class Order:
         return int(self.id.rpartition("-")[2])
 
     def results(self) -> list[Any]:
-        return [item.result for item in self.items]
+        return [item.result for item in self.counting()]
+
+    def counting(self) -> list[Item]:
+        """Its items but for those that it goes on without."""
+        return [item for item in self.items if item.state not in LEFT_OUT]
 
     def fit(self) -> bool:
         return self.kind.fit(self.results())
@@ -129,7 +140,7 @@ class Kept:
 
 
 def joint(states: Iterable[str]) -> str:
-    found = {"submitted" if state == "accepted" else state for state in states}
+    found = {"submitted" if state == "accepted" else state for state in states if state not in LEFT_OUT}
     if found == {"submitted"}:
         return "submitted"
     if "failed" in found and not found & {"queued", *WORKING}:

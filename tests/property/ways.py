@@ -43,7 +43,7 @@ def reasons_of(walk: Walk, item: Item) -> list[Reason]:
 
 def everything_is_explained(walk: Walk) -> None:
     for item in walk.model.items.values():
-        if item.state not in TERMINAL:
+        if not item.over:
             reasons_of(walk, item)
     for order in walk.model.orders.values():
         if order.state not in TERMINAL:
@@ -188,7 +188,7 @@ WAYS: Mapping[str, Callable[[Walk, Item, Reason], None]] = {
 def finish_item(walk: Walk, item: Item) -> None:
     """Handed in, whatever it takes."""
     for _ in range(MOST_ACTIONS):
-        if item.state in (*HANDED_IN, *TERMINAL):
+        if item.state in HANDED_IN or item.over:
             return
         lease = item.lease
         if item.state in WORKING and lease is not None and lease.live(walk.now):

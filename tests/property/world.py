@@ -72,7 +72,7 @@ class World:
 
     def approved(self, order: Order) -> None:
         order.state, order.decided, order.rule, order.change = "approved", True, False, Effect(self.now)
-        for item in order.items:
+        for item in order.counting():
             item.state = "accepted"
 
     # what happens by itself
@@ -126,7 +126,7 @@ class World:
         assert order.decided, f"nobody decided on {order_id}"
         assert tries > order.payload.get("fail_times", 0) or order.type != "test.ledger"
         order.change, order.state, order.raised = None, "completed", False
-        for item in order.items:
+        for item in order.counting():
             item.state = "completed"
         for item in self.items.values():
             item.waits.discard(order_id)

@@ -24,6 +24,7 @@ async def told(home: House, folder: Path) -> None:
     await drifted(home, folder)
     await by_rule(home)
     await followed_up(home)
+    await without_some(home)
     await one_after_another(home)
     await put_aside(home)
     await too_late(home)
@@ -110,6 +111,19 @@ async def applied_at_last(home: House, folder: Path) -> None:
     await given_up(home, reviewer, order_id)
     await reviewer.ok("retry", order_id=order_id)
     await until.order_in(reviewer, order_id, "completed")
+
+
+async def without_some(home: House) -> None:
+    """Of three items one is refused alone and one fails and is left out; the order is completed with the third."""
+    agent, reviewer = home.person("anna"), home.person("rita")
+    order_id = await agent.propose("test.batch", {"batches": 3})
+    refused, failed, good = [await agent.take(order_id=order_id) for _ in range(3)]
+    await agent.hand_in(refused, {"count": 0})
+    await agent.hand_in(good, {"count": 3})
+    await reviewer.ok("reject", order_id=order_id, errors=[{**WHY[0], "item_id": refused["id"]}], only_items=True)
+    await agent.ok("fail", **held(failed), reason="no such page", retryable=False)
+    await reviewer.ok("waive", item_id=failed["id"], reason="it is gone")
+    await reviewer.ok("approve", order_id=order_id)
 
 
 async def given_up(home: House, person: Person, order_id: str) -> None:

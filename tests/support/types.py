@@ -19,6 +19,7 @@ from workdocket import (
     WorkItem,
     WorkOrder,
 )
+from workdocket.effects import file
 
 OBJECT = {"type": "object"}
 
@@ -182,6 +183,55 @@ class Skilled(Echo):
 
     name = "test.skilled"
     skills = ("sql",)
+
+
+class Page(OrderType):
+    """Writes the result's text to a file, and takes it back where the file is still as it was left."""
+
+    name = "test.page"
+    payload = {
+        "type": "object",
+        "required": ["file"],
+        "properties": {"file": {"type": "string"}, "amount": {"type": "number"}, "stumbles": {"type": "integer"}},
+    }
+    result = {"type": "object", "required": ["text"], "properties": {"text": {"type": "string"}}}
+    settings_may_loosen = True
+    apply_attempts = 3
+    backoff_seconds = 0.01
+
+    def preview(self, order: WorkOrder) -> Diff:
+        return file.rehearse(order.payload["file"], None, order.items[0].result["text"])
+
+    def apply(self, order: WorkOrder, ctx: ApplyContext) -> Diff:
+        return file.replace(order.payload["file"], ctx, None, order.items[0].result["text"])
+
+    def preview_revert(self, order: WorkOrder) -> Diff:
+        return file.rehearse_revert(order.payload["file"], None, order.items[0].result["text"])
+
+    def revert(self, order: WorkOrder, ctx: ApplyContext) -> Diff:
+        if ctx.attempt <= order.payload.get("stumbles", 0):
+            raise RuntimeError("the shelf is locked")
+        with Path(f"{order.payload['file']}.reverts").open("a") as log:
+            log.write(f"{ctx.idempotency_key}\n")
+        return file.revert(order.payload["file"], ctx, None, order.items[0].result["text"])
+
+
+class Sealed(Page):
+    """As a page, and no rule of the settings may make its gate less strict than two pairs of eyes."""
+
+    name = "test.sealed"
+    approval = "four_eyes"
+    settings_may_loosen = False
+
+
+class Ruled(Batch):
+    """Few batches pass by themselves, many ask for two people."""
+
+    name = "test.ruled"
+    gates = (
+        {"name": "small", "when": "payload.batches <= 2 and diff.changes < 10", "gate": "auto"},
+        {"name": "large", "when": "payload.batches > 5", "gate": "human", "quorum": 2},
+    )
 
 
 class FourEyes(Echo):

@@ -15,7 +15,7 @@ from workdocket.surfaces.identity import local_caller
 READ = {"order_types", "list_orders", "get_order", "get_item", "explain", "events"}
 REQUEST = {"propose", "cancel"}
 WORK = {"checkout", "my_work", "heartbeat", "submit", "submit_part", "finalize", "release", "fail"}
-DECIDE = {"review", "approve", "reject", "retry"}
+DECIDE = {"review", "approve", "reject", "waive", "undo", "retry"}
 TOOLS_OF = {
     "requester": READ | REQUEST,
     "worker": READ | WORK,
@@ -36,6 +36,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "review": {},
     "approve": {"order_id": "WO-1"},
     "reject": {"order_id": "WO-1", "errors": [{"message": "no"}]},
+    "waive": {"item_id": "WO-1.1", "reason": "no"},
+    "undo": {"order_id": "WO-1"},
     "retry": {"order_id": "WO-1"},
 }
 

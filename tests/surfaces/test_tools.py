@@ -56,6 +56,12 @@ async def tour(home: House, ann: Visitor) -> None:
     assert applied["applied"] is True
     assert applied["diff"]["after"] == {"processed": 9, "batches": 2}
     await ann.ok("get_order", order_id=batch["id"])
+    page = (
+        await ann.ok("propose", type="test.page", payload={"file": str(home.app.settings.database_path) + ".page"})
+    )["order"]
+    await ann.ok("submit", **held((await ann.ok("checkout"))["items"][0]), result={"text": "hello"})
+    await ann.ok("approve", order_id=page["id"])
+    await ann.ok("undo", order_id=page["id"], reason="too early")
     await ann.ok("get_item", item_id=first["id"])
     # parts
     await ann.ok("propose", type="test.partial", payload={})
@@ -63,6 +69,11 @@ async def tour(home: House, ann: Visitor) -> None:
     await ann.ok("submit_part", **held(item), part_key="identity", payload={"name": "x"})
     await ann.ok("submit_part", **held(item), part_key="contacts", payload={})
     await ann.ok("finalize", **held(item))
+    # one that goes on without an item that failed
+    some = (await ann.ok("propose", type="test.batch", payload={"batches": 2}))["order"]
+    for item in (await ann.ok("checkout", order_id=some["id"], count=2))["items"]:
+        await ann.ok("fail", **held(item), reason="impossible", retryable=False)
+    await ann.ok("waive", item_id=f"{some['id']}.1", reason="not needed")
     # one that fails for good and is tried again, and one that nobody wants any more
     broken = (await ann.ok("propose", type="test.free", payload={}))["order"]
     item = (await ann.ok("checkout"))["items"][0]
@@ -94,7 +105,7 @@ async def test_every_tool_says_what_it_is_for_and_what_it_does_to_the_world(home
     async with visit(home) as ann:
         tools = {tool.name: tool for tool in (await ann.client.list_tools()).tools}
 
-    assert len(tools) == 20
+    assert len(tools) == 22
     for tool in tools.values():
         assert tool.title
         assert tool.description
@@ -106,7 +117,7 @@ async def test_every_tool_says_what_it_is_for_and_what_it_does_to_the_world(home
         Validator(tool.output_schema, f"{tool.name} gives")
         assert tool.input_schema["additionalProperties"] is False
     destructive = {name for name, tool in tools.items() if tool.annotations and tool.annotations.destructive_hint}
-    assert destructive == {"approve", "reject", "cancel"}
+    assert destructive == {"approve", "reject", "waive", "cancel"}
 
 
 READING = {"order_types", "list_orders", "get_order", "get_item", "explain", "events", "my_work", "review"}

@@ -44,6 +44,7 @@ DEFAULTS = {
     "effect_claim_seconds": 30, "sweep_every_seconds": 5, "max_parts_per_item": 100,
     "max_payload_bytes": 1048576, "require_idempotency_keys": False, "idempotency_ttl_days": 7,
     "dead_letter_after_hours": 48, "stale_after_hours": 24, "retain_events_days": None,
+    "gates": (), "review_ttl_hours": None,
     "host": "127.0.0.1", "port": 8787, "allowed_origins": (), "allowed_hosts": (),
     "public_url": None, "max_calls_per_minute": None,
     "oauth_issuer": None, "oauth_audience": None, "oauth_roles_claim": "scope", "oauth_kind": "agent",

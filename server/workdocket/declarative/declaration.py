@@ -45,6 +45,12 @@ class DeclaredType(OrderType):
     def apply(self, order: WorkOrder, ctx: ApplyContext) -> Diff:
         return self._effect.apply(order, ctx)
 
+    def preview_revert(self, order: WorkOrder) -> Diff:
+        return self._effect.preview_revert(order)
+
+    def revert(self, order: WorkOrder, ctx: ApplyContext) -> Diff:
+        return self._effect.revert(order, ctx)
+
     @classmethod
     def _place(cls, fault: str = "") -> str:
         """``file:line`` of the member that a fault begins with, else of the name."""

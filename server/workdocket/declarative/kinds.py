@@ -65,6 +65,8 @@ class Kind:
     parameters: Mapping[str, Parameter]
     preview: Callable[[Values], Diff]
     apply: Callable[[Values, ApplyContext], Diff]
+    preview_revert: Callable[[Values, Diff], Diff]
+    revert: Callable[[Values, Diff, ApplyContext], Diff]
 
 
 def _upsert(values: Values) -> Upsert:
@@ -97,6 +99,8 @@ KINDS: Mapping[str, Kind] = {
         },
         preview=lambda values: _upsert(values).rehearse(),
         apply=lambda values, ctx: _upsert(values).apply(ctx),
+        preview_revert=lambda values, diff: _upsert(values).rehearse_revert(diff),
+        revert=lambda values, diff, ctx: _upsert(values).revert(ctx, diff),
     ),
     "file.write": Kind(
         {
@@ -107,6 +111,12 @@ KINDS: Mapping[str, Kind] = {
         },
         preview=_rehearsed,
         apply=_replaced,
+        preview_revert=lambda values, diff: file.rehearse_revert(
+            values["path"], values["before"], values["text"], inside=values["folder"]
+        ),
+        revert=lambda values, diff, ctx: file.revert(
+            values["path"], ctx, values["before"], values["text"], inside=values["folder"]
+        ),
     ),
 }
 
@@ -131,6 +141,12 @@ class Effect:
 
     def apply(self, order: WorkOrder, ctx: ApplyContext) -> Diff:
         return self.kind.apply(self._values(order), ctx)
+
+    def preview_revert(self, order: WorkOrder) -> Diff:
+        return self.kind.preview_revert(self._values(order), order.diff or Diff())
+
+    def revert(self, order: WorkOrder, ctx: ApplyContext) -> Diff:
+        return self.kind.revert(self._values(order), order.diff or Diff(), ctx)
 
     def _values(self, order: WorkOrder) -> Values:
         """Every parameter for this order. Raises ``Refused`` with all that do not fit."""

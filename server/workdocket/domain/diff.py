@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from workdocket.domain.errors import Finding
 
 Op = Literal["added", "modified", "removed"]
 
@@ -26,6 +28,8 @@ class FieldChange:
 class Diff:
     """What an apply changed, or would change. Values are JSON; make one with :meth:`between`.
 
+    ``conflicts`` are what a revert left alone since it is no longer as the order had left it: where, and why.
+
     >>> Diff.between({"a": 1}, {"a": 2}).changes[0].path
     '/a'
     """
@@ -34,6 +38,7 @@ class Diff:
     changes: tuple[FieldChange, ...] = ()
     before: Any = None
     after: Any = None
+    conflicts: tuple[Finding, ...] = ()
 
     @property
     def has_changes(self) -> bool:
@@ -50,7 +55,13 @@ class Diff:
         changes = tuple(
             FieldChange(c["op"], c["path"], c.get("before"), c.get("after")) for c in data.get("changes", ())
         )
-        return cls(data.get("summary", ""), changes, data.get("before"), data.get("after"))
+        conflicts = tuple(Finding(**one) for one in data.get("conflicts", ()))
+        return cls(data.get("summary", ""), changes, data.get("before"), data.get("after"), conflicts)
+
+    def reversed(self) -> Diff:
+        """From after to before."""
+        changes = tuple(FieldChange(_OTHER_WAY[one.op], one.path, one.after, one.before) for one in self.changes)
+        return Diff(f"undo: {self.summary}", changes, self.after, self.before)
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -59,7 +70,11 @@ class Diff:
             "before": self.before,
             "after": self.after,
             "has_changes": self.has_changes,
+            **({"conflicts": [one.as_dict() for one in self.conflicts]} if self.conflicts else {}),
         }
+
+
+_OTHER_WAY: Mapping[Op, Op] = {"added": "removed", "removed": "added", "modified": "modified"}
 
 
 def pointer(parent: str, key: str | int) -> str:

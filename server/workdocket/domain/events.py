@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 EVENTS: Mapping[str, str] = {
     "order.proposed": "An order was filed; where a generator proposed it, with its name and slot, or who ran it.",
+    "order.proposed_again": "Somebody else proposed the same under its dedupe key and was given this order.",
     "order.planned": "Its type split it into items; how many.",
     "order.queued": "No item is held or handed in: the order waits for workers.",
     "order.checked_out": "An agent holds an item, none has begun.",
@@ -36,8 +37,9 @@ EVENTS: Mapping[str, str] = {
     "item.accepted": "The result was approved with its order.",
     "item.completed": "The item's order was applied.",
     "item.returned": "A reviewer sent the item back to work; why.",
-    "item.rejected": "The item's order was refused for good.",
+    "item.rejected": "The item, or its whole order, was refused for good.",
     "item.retried": "A failed item is to be tried afresh.",
+    "item.waived": "A reviewer left the failed item out, so that its order can go on; why.",
     "item.requeued": "The item's refused order went back to work.",
     "item.dead_lettered": "The item's order was put aside for good.",
     "item.cancelled": "The item's order was stopped for good.",

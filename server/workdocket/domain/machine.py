@@ -41,6 +41,7 @@ ITEM_TABLE: tuple[Row, ...] = (
     Row(("submitted", "accepted"), "return", "queued", "item.returned"),
     Row(("submitted", "accepted", "queued", *WORKING), "reject", "rejected", "item.rejected"),
     Row(("failed",), "retry", "queued", "item.retried"),
+    Row(("failed",), "waive", "cancelled", "item.waived"),
     Row(("failed", "rejected", "submitted", "accepted"), "dead_letter", "dead_lettered", "item.dead_lettered"),
     Row(("rejected",), "requeue", "queued", "item.requeued"),
     Row(("queued", *WORKING, "submitted", "accepted", "failed", "rejected"), "cancel", "cancelled", "item.cancelled"),
@@ -71,9 +72,14 @@ TERMINAL = ("completed", "dead_lettered", "cancelled")
 """Order and item states that nothing leaves."""
 
 
+LEFT_OUT = ("rejected", "cancelled")
+"""States of single items that an open order goes on without."""
+
+
 def joint(items: Iterable[str]) -> str:
-    """The state an open order has, from the states of its items. Accepted work counts as submitted."""
-    states = {"submitted" if state == "accepted" else state for state in items}
+    """The state an open order has, from the states of its items. Accepted work counts as submitted; what an order goes
+    on without does not count."""
+    states = {"submitted" if state == "accepted" else state for state in items if state not in LEFT_OUT}
     if states == {"submitted"}:
         return "submitted"
     if "failed" in states and not states & {"queued", "leased", "in_progress"}:

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, get_args
 
+from workdocket.domain.diff import Diff
 from workdocket.domain.errors import Finding, WorkError
+from workdocket.domain.machine import LEFT_OUT
 
 ActorType = Literal["agent", "user", "system"]
 Role = Literal["requester", "worker", "reviewer", "admin"]
@@ -157,6 +159,8 @@ class WorkOrder:
     """The contract: a type and a payload. ``items`` is filled in where a hook or a view needs them.
 
     ``edition`` is the type's version and a fingerprint of its schemas when the order was filed: no other works on it.
+    ``reverts`` is the order that this one takes back. ``diff`` is what applying it changed, filled in where its type
+    takes it back.
     """
 
     id: str
@@ -181,7 +185,18 @@ class WorkOrder:
     applied_at: int | None = None
     completed_at: int | None = None
     error: dict[str, Any] | None = None
+    reverts: str | None = None
+    diff: Diff | None = None
     items: tuple[WorkItem, ...] = ()
+
+    @property
+    def counting(self) -> tuple[WorkItem, ...]:
+        """Its items but for those that it goes on without."""
+        return tuple(item for item in self.items if item.state not in LEFT_OUT)
+
+    def without_left_out(self) -> WorkOrder:
+        """As the hooks of its type see it."""
+        return replace(self, items=self.counting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +242,7 @@ class Decision:
 
     order_id: str
     number: int
-    verdict: Literal["approve", "rework", "reject"]
+    verdict: Literal["approve", "rework", "reject", "reject_items"]
     actor: Actor
     at: int
     digest: str | None = None
@@ -311,6 +326,13 @@ class Policy:
     max_leases_per_key: int | None = None
     stop_after_identical: int | None = None
     has_after_apply: bool = False
+    auto_rules: bool = False
+    review_ttl: int | None = None
+
+    @property
+    def may_pass_by_itself(self) -> bool:
+        """Whether the system has to look at an order that is handed in: a gate of it may be automatic."""
+        return self.approval == "auto" or self.auto_rules
 
     def backoff_after(self, ending: Ending, attempts: int, jitter: float) -> int:
         """Milliseconds to wait after that many attempts; ``jitter`` is from 0 to 1. No pause has no jitter."""
@@ -341,17 +363,6 @@ def canonical(value: Any) -> str:
 def checksum(value: Any) -> str:
     """SHA-256 over the canonical form, 64 hex characters."""
     return hashlib.sha256(canonical(value).encode()).hexdigest()
-
-
-def digest_of(order: WorkOrder, checksums: Mapping[str, str], preview: Mapping[str, Any] | None) -> str:
-    """What an approval is bound to: payload, every result, the preview and the type's version. 12 hex characters."""
-    shown = {
-        "payload": order.payload,
-        "results": dict(checksums),
-        "preview": preview,
-        "type": [order.type, order.type_version],
-    }
-    return checksum(shown)[:12]
 
 
 def chained(event: Event, seq: int, prev_hash: str) -> str:

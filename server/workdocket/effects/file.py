@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
@@ -92,6 +92,28 @@ def rehearse(path: Path | str, expected: str | None, new: str | None, *, inside:
     place = _place(path, inside)
     _checked(place, expected, new)
     return _diff(place, expected, new)
+
+
+def revert(
+    path: Path | str, ctx: ApplyContext, expected: str | None, new: str | None, *, inside: Path | str | None = None
+) -> Diff:
+    """Take back what ``replace`` did with the same arguments. A file that is no longer ``new`` is left alone and named
+    in the ``conflicts`` of the diff."""
+    return _or_conflict(lambda: replace(path, ctx, new, expected, inside=inside))
+
+
+def rehearse_revert(
+    path: Path | str, expected: str | None, new: str | None, *, inside: Path | str | None = None
+) -> Diff:
+    """The diff that ``revert`` would return. Writes nothing: for ``preview_revert``."""
+    return _or_conflict(lambda: rehearse(path, new, expected, inside=inside))
+
+
+def _or_conflict(change: Callable[[], Diff]) -> Diff:
+    try:
+        return change()
+    except Refused as refused:
+        return Diff("nothing was taken back", conflicts=refused.findings)
 
 
 def _place(path: Path | str, inside: Path | str | None) -> Path:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from workdocket.domain.diff import Diff
+from workdocket.domain.diff import Diff, pointer
 from workdocket.domain.errors import Finding, Refused
 from workdocket.effects.sql import once
 from workdocket.order_type import ApplyContext
@@ -57,6 +57,55 @@ class Upsert:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with closing(_connect(self.path.resolve().as_uri())) as database:
                 return once(database, ctx, self._change)
+
+    def rehearse_revert(self, applied: Diff) -> Diff:
+        """What ``revert`` would do, found out in memory as in ``rehearse``."""
+        with _politely(self.path), closing(_connect(":memory:")) as copy:
+            if self.path.exists():
+                with closing(_connect(f"{self.path.resolve().as_uri()}?mode=ro")) as original:
+                    self._copy(original, copy)
+            return self._restore(copy, applied)
+
+    def revert(self, ctx: ApplyContext, applied: Diff) -> Diff:
+        """Make every row again what it was before ``applied``, the diff that ``apply`` returned, once per key.
+
+        A row that is no longer as it was left is not touched, and is named in the ``conflicts`` of the diff.
+        """
+        if not self.path.exists():
+            return self.rehearse_revert(applied)
+        with _politely(self.path), closing(_connect(f"{self.path.resolve().as_uri()}?mode=rw")) as database:
+            return once(database, ctx, lambda connection: self._restore(connection, applied))
+
+    def _restore(self, database: sqlite3.Connection, applied: Diff) -> Diff:
+        before, left = applied.before or {}, applied.after or {}
+        if not _columns(database, self.table):
+            return Diff("nothing was taken back", conflicts=(Finding("conflict", "", f"{self.table} is not there"),))
+        found, conflicts = self._rows(database), []
+        for record in self.records:
+            key = key_text(record, self.key)
+            was, now = before.get(key), found.get(key)
+            if now == was or was == left.get(key):
+                continue
+            if now is None or now != left.get(key) or _has_bytes(was):
+                conflicts.append(Finding("conflict", pointer("", key), "the row is no longer as it was left"))
+            elif was is None:
+                self._run(database, "DELETE FROM", record)
+            else:
+                changed = [column for column in was if was[column] != now[column]]
+                assigned = ", ".join(f"{quoted(column)} = ?" for column in changed)
+                self._run(database, "UPDATE", record, f" SET {assigned}", [was[column] for column in changed])
+        restored = self._rows(database)
+        kept = f", {len(conflicts)} left alone" if conflicts else ""
+        taken = sum(found.get(key) != restored.get(key) for key in {*found, *restored})
+        diff = Diff.between(found, restored, f"{self.table}: {taken} rows as they were before{kept}")
+        return replace(diff, conflicts=tuple(conflicts))
+
+    def _run(
+        self, database: sqlite3.Connection, verb: str, record: Record, change: str = "", values: Sequence[Any] = ()
+    ) -> None:
+        where = " AND ".join(f"{quoted(column)} = ?" for column in self.key)
+        statement = f"{verb} {quoted(self.table)}{change} WHERE {where}"
+        database.execute(statement, [*values, *(record[column] for column in self.key)])
 
     def _change(self, database: sqlite3.Connection) -> Diff:
         database.execute(self._definition())
@@ -190,6 +239,11 @@ def _identifies(database: sqlite3.Connection, table: str, key: Sequence[str]) ->
 def _shown(value: Any) -> Any:
     """A stored value as JSON."""
     return f"hex:{value.hex()}" if isinstance(value, bytes) else value
+
+
+def _has_bytes(row: Mapping[str, Any] | None) -> bool:
+    """Whether a row as it is shown may have bytes in it, which cannot be told from the text that stands for them."""
+    return row is not None and any(isinstance(value, str) and value.startswith("hex:") for value in row.values())
 
 
 def _type_of(values: Iterable[Any]) -> str:

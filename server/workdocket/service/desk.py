@@ -15,6 +15,7 @@ from workdocket.domain.model import Actor, Change, Policy, WorkItem, WorkOrder, 
 from workdocket.ports import Clock, Ids, Job, Moved, ReadTx, Store, WriteTx
 from workdocket.registry import GeneratorEntry, Registry, TypeEntry
 from workdocket.service import limit
+from workdocket.service.gates import Gates
 from workdocket.settings import Settings
 
 T = TypeVar("T")
@@ -26,6 +27,7 @@ log = logging.getLogger("workdocket.service")
 
 TRIES = 3
 DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
 
 KEYLESS = frozenset({"checkout", "heartbeat", "requeue", "dead_letter"})
 """Calls whose repeat does no harm, so that no setting demands a key of them."""
@@ -72,19 +74,27 @@ class Desk:
     generators: Sequence[GeneratorEntry] = ()
     policies: dict[str, Policy] = field(default_factory=dict)
     ending: bool = False
+    gates: Gates = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.gates = Gates(self.settings.gates, self.registry)
 
     def policy(self, type_name: str) -> Policy:
         """The rules of a type in its newest version; of an unregistered one, the settings alone."""
         if type_name not in self.policies:
             entry = self.registry.get(type_name) if type_name in self.registry.names() else None
-            self.policies[type_name] = merged(self.settings, entry)
+            auto_rules = entry is not None and self.gates.may_be_auto(entry)
+            self.policies[type_name] = replace(merged(self.settings, entry), auto_rules=auto_rules)
         return self.policies[type_name]
 
     def gate(self, order: WorkOrder) -> Policy:
-        """The rules with the approval that the order's own edition of its type asks for."""
+        """The rules with the approval that the order's own edition of its type asks for where no rule says more."""
         entry = self.registry.find(order)
         rules = self.policy(order.type)
-        return rules if entry is None else replace(rules, approval=entry.type.approval, quorum=entry.type.quorum)
+        if entry is None:
+            return rules
+        kind, auto_rules = entry.type, self.gates.may_be_auto(entry)
+        return replace(rules, approval=kind.approval, quorum=kind.quorum, auto_rules=auto_rules)
 
     @property
     def remembered_since(self) -> int:
@@ -282,8 +292,13 @@ def merged(settings: Settings, entry: TypeEntry | None) -> Policy:
         max_leases=settings.max_leases_per_type if of_type is None else of_type,
         max_leases_per_key=settings.max_leases_per_key if of_key is None else of_key,
         stop_after_identical=settings.stop_after_identical,
+        review_ttl=_hours(kind.review_ttl_hours if kind else None) or _hours(settings.review_ttl_hours),
         has_after_apply=entry.has("after_apply") if entry else False,
     )
+
+
+def _hours(hours: float | None) -> int | None:
+    return None if hours is None else round(hours * HOUR_MS)
 
 
 def written(tx: WriteTx, change: Change) -> WorkError | None:

@@ -24,7 +24,7 @@ from workdocket.service.desk import Call, Desk, must_find_order
 from workdocket.service.hooks import HookRaised
 from workdocket.service.liveness import is_free, kept, new_claim
 from workdocket.service.orders import Orders
-from workdocket.service.review import packet_of
+from workdocket.service.review import original_of, packet_of
 from workdocket.standing import applying
 
 log = logging.getLogger("workdocket.effects")
@@ -132,11 +132,16 @@ class Effects:
             if await self._drifted(effect, order):
                 return
             with applying(order):
-                diff = await hooks.apply(entry, order, ctx)
+                diff = await self._changed(entry, order, ctx)
         except (HookRaised, Refused, WorkError) as error:
             await self._raised(effect, str(error))
             return
         await self._record(effect, lambda tx, mine: self._applied(tx, mine, diff))
+
+    async def _changed(self, entry: TypeEntry, order: WorkOrder, ctx: Context) -> Diff:
+        if order.reverts is None:
+            return await hooks.apply(entry, order, ctx)
+        return await hooks.revert(entry, await original_of(self._desk, order), ctx)
 
     def _applied(self, tx: WriteTx, effect: Effect, diff: Diff) -> Change:
         order = must_find_order(tx, effect.order_id, items=True)
@@ -189,7 +194,7 @@ class Effects:
 
     async def _opened(self, effect: Effect) -> tuple[WorkOrder, Context]:
         def body(tx: ReadTx) -> tuple[WorkOrder, Actor, int]:
-            order = must_find_order(tx, effect.order_id, results=True)
+            order = must_find_order(tx, effect.order_id, results=True).without_left_out()
             decisions = tx.decisions(effect.order_id)
             attempts = sum(one.attempts for one in tx.effects(effect.order_id) if one.kind == effect.kind)
             return order, decisions[-1].actor if decisions else SYSTEM, attempts

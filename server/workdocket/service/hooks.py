@@ -26,7 +26,7 @@ from workdocket.registry import LONGEST_SKILL, TypeEntry, skill_names
 
 log = logging.getLogger("workdocket.hooks")
 
-EFFECTS = frozenset({"before_apply", "apply", "after_apply"})
+EFFECTS = frozenset({"before_apply", "apply", "after_apply", "revert"})
 """Hooks that nothing cuts short."""
 
 LONGEST_CAUSE = 2_000
@@ -190,25 +190,49 @@ async def preview(
     entry: TypeEntry, order: WorkOrder, *, within: float | None
 ) -> tuple[dict[str, Any] | None, list[Finding]]:
     """The preview as JSON, and what it refuses."""
+    return await _preview(entry, "preview", order, within)
+
+
+async def preview_revert(
+    entry: TypeEntry, original: WorkOrder, *, within: float | None
+) -> tuple[dict[str, Any] | None, list[Finding]]:
+    """The same of taking an order back."""
+    if entry.has("preview_revert") or original.diff is None:
+        return await _preview(entry, "preview_revert", original, within)
+    return lenient(original.diff.reversed().as_dict()), []
+
+
+async def _preview(
+    entry: TypeEntry, hook: str, order: WorkOrder, within: float | None
+) -> tuple[dict[str, Any] | None, list[Finding]]:
     try:
-        diff = await _asked(entry, "preview", within, order)
+        diff = await _asked(entry, hook, within, order)
     except Refused as refused:
         return None, list(refused.findings)
     if diff is not None and not isinstance(diff, Diff):
-        raise _wrong(entry, "preview", "a Diff or None", diff)
+        raise _wrong(entry, hook, "a Diff or None", diff)
     return (None if diff is None else lenient(diff.as_dict())), []
 
 
 async def apply(entry: TypeEntry, order: WorkOrder, ctx: ApplyContext) -> Diff:
     """What was changed. Raises ``HookRaised`` or ``Refused``: the runner records either."""
     await _call(entry, "before_apply", order, ctx)
-    diff = await _call(entry, "apply", order, ctx)
+    return await _change(entry, "apply", order, ctx)
+
+
+async def revert(entry: TypeEntry, original: WorkOrder, ctx: ApplyContext) -> Diff:
+    """As ``apply``, of taking an order back."""
+    return await _change(entry, "revert", original, ctx)
+
+
+async def _change(entry: TypeEntry, hook: str, order: WorkOrder, ctx: ApplyContext) -> Diff:
+    diff = await _call(entry, hook, order, ctx)
     if not isinstance(diff, Diff):
-        raise HookRaised(entry, "apply", TypeError(f"apply returned {type(diff).__name__}, not a Diff"))
+        raise HookRaised(entry, hook, TypeError(f"{hook} returned {type(diff).__name__}, not a Diff"))
     try:
         return Diff.from_dict(lenient(diff.as_dict()))
     except RecursionError as error:
-        raise HookRaised(entry, "apply", error) from error
+        raise HookRaised(entry, hook, error) from error
 
 
 async def after_apply(entry: TypeEntry, order: WorkOrder, diff: Diff, ctx: ApplyContext) -> None:

@@ -11,9 +11,10 @@ from types import MappingProxyType
 from typing import Any
 
 from workdocket.domain import decide
+from workdocket.domain.decide import Work
 from workdocket.domain.errors import Finding, WorkError
 from workdocket.domain.machine import TERMINAL
-from workdocket.domain.model import Actor, ItemSpec, WorkOrder, canonical, millis
+from workdocket.domain.model import SYSTEM, Actor, ItemSpec, WorkOrder, canonical, checksum, millis
 from workdocket.generator import Proposal
 from workdocket.ports import EventQuery, OrderQuery, ReadTx, WriteTx
 from workdocket.registry import TypeEntry
@@ -101,6 +102,7 @@ class Orders:
         if draft.dedupe_key is not None:
             same = tx.order_by_dedupe_key(draft.type, draft.dedupe_key)
             if same is not None:
+                tx.apply(decide.proposed_again(same, actor, self._desk.clock.now(), tx.involved(same.id)))
                 return {**self._filed_view(tx, same.id), "deduplicated": True}
         needed = [must_find_order(tx, order_id) for order_id in dict.fromkeys(draft.depends_on)]
         number = tx.next_number()
@@ -170,7 +172,7 @@ class Orders:
         shown = tx.items(order_id, limit=MOST_ITEMS_SHOWN)
         decisions = tx.decisions(order_id)
         answer: Answer = {
-            "order": view.order_full(order, counts),
+            "order": view.order_full(order, counts, tx.undo_of(order_id)),
             "items": [view.item_row(item, now) for item in shown],
             "findings": (order.error or {}).get("errors", []),
             "recent_events": [view.event_row(event) for event in tx.recent_events(order_id, RECENT)],
@@ -254,6 +256,28 @@ class Orders:
 
         return await self._desk.write(call, body)
 
+    async def undo(self, call: Call, order_id: str, reason: str | None) -> Answer:
+        """An order filed that takes a completed one back. Its one item is handed in at once: there is no work in it."""
+
+        def body(tx: WriteTx) -> Answer | WorkError:
+            original, now = must_find_order(tx, order_id), self._desk.clock.now()
+            entry, live = self._desk.registry.of(original), tx.undo_of(order_id)
+            uid = self._desk.ids.token()
+            draft = decide.undo(original, call.actor, now, uid=uid, live=live, possible=entry.has("revert"))
+            told = view.present(reverts=order_id, reason=reason)
+            filed = self._file(tx, call.actor, draft, [ItemSpec(told)], told)["order"]["id"]
+            self._hand_in(tx, f"{filed}.1", told)
+            return {**self._state(tx, filed), "next": f"review({filed!r}) shows what it would take back, then approve"}
+
+        return await self._desk.write(call, body)
+
+    def _hand_in(self, tx: WriteTx, item_id: str, result: dict[str, Any]) -> None:
+        """What the system does of an item's work, in the moves that anybody makes."""
+        token = self._desk.ids.token()
+        tx.apply(decide.checkout(self._desk.facts(tx, item_id, "", SYSTEM), token))
+        work = Work(result, checksum(result), notes=result.get("reason"))
+        tx.apply(decide.submit(self._desk.facts(tx, item_id, token, SYSTEM), token, work, []))
+
     async def requeue(self, call: Call, order_id: str) -> Answer:
         """A rejected order back to work."""
 
@@ -319,6 +343,8 @@ def type_full(entry: TypeEntry, desk: Desk) -> view.View:
         "parts": parts,
         "approval": policy.approval,
         "quorum": policy.quorum,
+        "can_undo": entry.has("revert"),
+        **view.present(gates=desk.gates.rows(entry) or None),
         "limits": {
             "lease_ttl_seconds": policy.lease_ttl / 1000,
             "heartbeat_every_seconds": policy.heartbeat_every / 1000,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from workdocket.domain.machine import TERMINAL, WORKING
+from workdocket.domain.machine import LEFT_OUT, TERMINAL, WORKING
 from workdocket.domain.model import Actor, Effect, WorkItem, WorkOrder, iso
 from workdocket.ports import ReadTx
 from workdocket.service import limit
@@ -52,6 +52,7 @@ class Look:
             yield Reason("deadline_missed", f"its deadline was {iso(order.deadline or 0)}", action, "requester")
         if order.state == "submitted":
             yield self._awaiting_review(order)
+            yield from self._expiring(order)
         elif order.state == "approved":
             pending = [effect for effect in self._tx.effects(order.id) if effect.state == "pending"]
             yield from (_effect(order, effect) for effect in pending)
@@ -133,6 +134,10 @@ class Look:
             error = item.error or {}
             action = error.get("hint", f"retry(item_id={item.id!r}), or cancel({order.id!r})")
             return Reason("failed", error.get("message", "no attempt is left"), action, "reviewer")
+        if item.state in LEFT_OUT and order.state != item.state:
+            error = item.error or {}
+            why = error.get("message", "it was left out")
+            return Reason("left_out", f"its order goes on without it: {why}", "nothing", "nobody")
         if item.state in TERMINAL:
             return Reason("final", f"the item is {item.state}", "nothing", "nobody")
         whole = [reason for reason in self.at_order(order) if reason.code != "deadline_missed"]
@@ -148,10 +153,18 @@ class Look:
         return Reason("rejected", "a reviewer refused it for good", action, "admin")
 
     def _awaiting_review(self, order: WorkOrder) -> Reason:
-        policy = self._desk.gate(order)
+        policy, entry = self._desk.gate(order), self._desk.registry.find(order)
         gate = policy.approval if policy.quorum == 1 else f"{policy.approval}, {policy.quorum} approvals"
+        if entry is not None and self._desk.gates.rows(entry):
+            gate = f"{gate}, unless a rule says more"
         action = f"review({order.id!r}), then approve or reject"
         return Reason("awaiting_review", f"every item is submitted; the gate is {gate}", action, "reviewer")
+
+    def _expiring(self, order: WorkOrder) -> Iterator[Reason]:
+        ttl = self._desk.policy(order.type).review_ttl
+        if ttl is not None:
+            message = "without a decision it is cancelled as expired"
+            yield Reason("review_expires", message, "approve or reject before", "time", order.changed_at + ttl)
 
 
 _OTHERS_OPEN = Reason("others_open", "other items of its order are not submitted", "finish them", "worker")

@@ -8,14 +8,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from workdocket.domain import decide
-from workdocket.domain.decide.review import votes_of
+from workdocket.domain.diff import Diff
+from workdocket.domain.digest import digest_of, moved
 from workdocket.domain.errors import Finding, WorkError
-from workdocket.domain.machine import ORDER, step
-from workdocket.domain.model import Actor, Change, Decision, WorkItem, WorkOrder, digest_of
+from workdocket.domain.gate import Gate, kept_out, votes_of
+from workdocket.domain.machine import LEFT_OUT, ORDER, step
+from workdocket.domain.model import Actor, Change, Decision, WorkItem, WorkOrder
 from workdocket.ports import OrderQuery, ReadTx, WriteTx
 from workdocket.registry import TypeEntry
 from workdocket.service import hooks, view
-from workdocket.service.desk import Answer, Call, Desk, must_find_order, written
+from workdocket.service.desk import Answer, Call, Desk, must_find_item, must_find_order, written
 
 APPLY_WAIT_SECONDS = 45.0
 MOST_ITEMS = 20
@@ -26,41 +28,58 @@ class Packet:
     """All that a decision is about, as it was at one moment."""
 
     order: WorkOrder
-    workers: frozenset[str]
+    involved: frozenset[str]
     decisions: Sequence[Decision]
     findings: Sequence[Finding]
     preview: Mapping[str, Any] | None
+    gate: Gate
     digest: str
 
 
 async def packet_of(desk: Desk, order_id: str) -> Packet:
     """The order read, checked as a whole, and previewed. Runs the type's code, so never inside a transaction."""
 
-    def body(tx: ReadTx) -> tuple[WorkOrder, Mapping[str, str], Sequence[Decision], frozenset[str]]:
+    def body(tx: ReadTx) -> tuple[WorkOrder, Sequence[Decision], frozenset[str]]:
         order = must_find_order(tx, order_id, results=True)
-        return order, tx.result_checksums(order_id), tx.decisions(order_id), tx.workers(order_id)
+        return order, tx.decisions(order_id), tx.involved(order_id)
 
-    order, checksums, decisions, workers = await desk.store.read(body)
+    order, decisions, involved = await desk.store.read(body)
     entry = desk.registry.find(order)
     if entry is None:
         gone = Finding("unknown_type", "", desk.registry.gone(order))
-        seen = replace(order, type_version=0)
-        return Packet(order, workers, decisions, [gone], None, digest_of(seen, checksums, None))
+        digest = digest_of(replace(order, type_version=0), None, Gate())
+        return Packet(order, involved, decisions, [gone], None, Gate(), digest)
     findings = await _whole_order(desk, entry, order)
-    preview, refused = await hooks.preview(entry, await _fresh(desk, order_id), within=desk.hook_seconds)
-    findings = [*findings, *refused]
-    return Packet(order, workers, decisions, findings, preview, digest_of(order, checksums, preview))
+    if order.reverts is None:
+        preview, refused = await hooks.preview(entry, await _fresh(desk, order_id), within=desk.hook_seconds)
+        gate = desk.gates.of(entry, order, preview)
+    else:
+        original = await original_of(desk, order)
+        preview, refused = await hooks.preview_revert(entry, original, within=desk.hook_seconds)
+        gate = desk.gates.of(entry, replace(order, items=original.items), preview)
+    return Packet(order, involved, decisions, [*findings, *refused], preview, gate, digest_of(order, preview, gate))
+
+
+async def original_of(desk: Desk, order: WorkOrder) -> WorkOrder:
+    """The order that another one takes back, with its results and what it changed."""
+
+    def body(tx: ReadTx) -> WorkOrder:
+        original = must_find_order(tx, order.reverts or "", results=True).without_left_out()
+        return replace(original, diff=Diff.from_dict(tx.diff(original.id) or {}))
+
+    return await desk.store.read(body)
 
 
 async def _whole_order(desk: Desk, entry: TypeEntry, order: WorkOrder) -> list[Finding]:
-    if not entry.has("check_order"):
+    if not entry.has("check_order") or order.reverts is not None:
         return []
     return await hooks.check_order(entry, await _fresh(desk, order.id), within=desk.hook_seconds)
 
 
 async def _fresh(desk: Desk, order_id: str) -> WorkOrder:
-    """A copy of the order for a hook to do with as it likes."""
-    return await desk.store.read(lambda tx: must_find_order(tx, order_id, results=True))
+    """A copy of the order for a hook to do with as it likes, without the items that it goes on without."""
+    order = await desk.store.read(lambda tx: must_find_order(tx, order_id, results=True))
+    return order.without_left_out()
 
 
 class Reviews:
@@ -81,11 +100,13 @@ class Reviews:
 
     def _packet_view(self, tx: ReadTx, packet: Packet, room: int) -> Answer:
         order, now = packet.order, self._desk.clock.now()
-        shown = order.items[:MOST_ITEMS]
+        shown = order.counting[:MOST_ITEMS]
+        gone = [view.item_row(item, now) for item in order.items if item.state in LEFT_OUT]
         return {
-            "order": view.order_full(order, tx.counts([order.id])[order.id]),
+            "order": view.order_full(order, tx.counts([order.id])[order.id], tx.undo_of(order.id)),
             "items": [self._item_view(tx, item, now, view.share(3 * len(shown))) for item in shown],
-            "items_left_out": len(order.items) - len(shown),
+            "items_left_out": len(order.counting) - len(shown),
+            **view.present(goes_on_without=gone[:MOST_ITEMS] or None),
             "findings": [finding.as_dict() for finding in packet.findings],
             **view.present(preview=view.diff(packet.preview, room)),
             "digest": packet.digest,
@@ -107,16 +128,16 @@ class Reviews:
         )
 
     def _gate_view(self, packet: Packet) -> Answer:
-        policy = self._desk.gate(packet.order)
-        votes = votes_of([one for one in packet.decisions if one.digest in (None, packet.digest)])
-        excluded = {packet.order.requested_by.id, *packet.workers} if policy.approval == "four_eyes" else set()
+        gate, excluded = packet.gate, kept_out(packet.gate, packet.order, packet.involved)
+        votes = votes_of([one for one in packet.decisions if one.digest in (None, packet.digest)], excluded)
         return {
-            "approval": policy.approval,
-            "quorum": policy.quorum,
+            "approval": gate.approval,
+            "rule": gate.rule,
+            "quorum": gate.quorum,
             "approved_by": sorted(votes),
-            "still_needed": max(policy.quorum - len(votes), 0),
+            "still_needed": max(gate.quorum - len(votes), 0),
             "excluded": sorted(excluded),
-            "who": GATES[policy.approval],
+            "who": who(gate),
         }
 
     async def approve(self, call: Call, order_id: str, digest: str | None, comment: str | None) -> Answer:
@@ -128,14 +149,17 @@ class Reviews:
 
     async def _approve(self, call: Call, order_id: str, digest: str | None, comment: str | None) -> Answer:
         packet = await self._ready(order_id, digest)
-        return await self._desk.write(call, lambda tx: self._decide(tx, call.actor, packet, comment, rule=None))
+        return await self._desk.write(call, lambda tx: self._decide(tx, call.actor, packet, comment))
 
     async def approve_by_rule(self, order_id: str, actor: Actor) -> Sequence[Finding]:
-        """Approve if nothing is found against it; what was found. For orders whose type asks for it."""
+        """Approve if the gate lets it pass by itself and nothing is found against it; what was found."""
         packet = await packet_of(self._desk, order_id)
+        if packet.gate.approval != "auto":
+            rule = f", as the rule {packet.gate.rule} has it" if packet.gate.rule else ""
+            return [*packet.findings, Finding("gate", "", f"the gate is {packet.gate.approval}{rule}")]
         if packet.findings:
             return packet.findings
-        await self._desk.change(lambda tx: self._decide(tx, actor, packet, None, rule="auto"))
+        await self._desk.change(lambda tx: self._decide(tx, actor, packet, None))
         return []
 
     async def _ready(self, order_id: str, digest: str | None) -> Packet:
@@ -143,15 +167,17 @@ class Reviews:
         step(ORDER, order.id, order.state, "approve")
         packet = await packet_of(self._desk, order_id)
         if digest is not None and digest != packet.digest:
+            changed = moved(digest, packet.digest)
             raise WorkError(
                 "stale",
-                f"{order_id} is no longer what the digest {digest[:40]} stands for",
-                shown=digest[:40],
+                f"{order_id} is no longer what was shown: {', '.join(changed)} moved",
+                moved=changed,
+                shown=digest,
                 now=packet.digest,
             )
         return packet
 
-    def _decide(self, tx: WriteTx, actor: Actor, packet: Packet, comment: str | None, rule: str | None) -> Answer:
+    def _decide(self, tx: WriteTx, actor: Actor, packet: Packet, comment: str | None) -> Answer:
         order = must_find_order(tx, packet.order.id, items=True)
         became_late = order.deadline_missed_at != packet.order.deadline_missed_at  # which nobody decides on
         if order.version != packet.order.version + became_late:
@@ -161,13 +187,12 @@ class Reviews:
             order,
             actor,
             self._desk.clock.now(),
-            policy=self._desk.gate(order),
+            gate=packet.gate,
             digest=packet.digest,
             findings=packet.findings,
-            workers=packet.workers,
+            involved=tx.involved(order.id),
             earlier=tx.decisions(order.id),
             comment=comment,
-            rule=rule,
         )
         written(tx, change)
         decided = must_find_order(tx, order.id)
@@ -208,23 +233,49 @@ class Reviews:
         return {**answer, "diff": diff, "next": "nothing; the change is made"}
 
     async def reject(
-        self, call: Call, order_id: str, errors: Sequence[dict[str, Any]], *, rework: bool, comment: str | None
+        self,
+        call: Call,
+        order_id: str,
+        errors: Sequence[dict[str, Any]],
+        *,
+        rework: bool,
+        only_items: bool,
+        comment: str | None,
     ) -> Answer:
+        if rework and only_items:
+            found = Finding("exclusive", "/only_items", "rework sends the named items back; only_items refuses them")
+            raise WorkError("invalid_request", found.message, findings=[found])
+
         def body(tx: WriteTx) -> Answer | WorkError:
-            order = must_find_order(tx, order_id, items=True)
-            change = decide.reject(
-                order,
-                call.actor,
-                self._desk.clock.now(),
-                policy=self._desk.gate(order),
-                errors=errors,
-                rework=rework,
-                earlier=tx.decisions(order_id),
-                comment=comment,
-                refused=dict(tx.result_checksums(order_id)),
-            )
+            order, earlier = must_find_order(tx, order_id, items=True), tx.decisions(order_id)
+            asked: dict[str, Any] = {
+                "policy": self._desk.gate(order), "errors": errors, "earlier": earlier, "comment": comment,
+            }  # fmt: skip
+            if only_items:
+                change = decide.reject_items(order, call.actor, self._desk.clock.now(), **asked)
+            else:
+                refused = dict(tx.result_checksums(order_id))
+                change = decide.reject(
+                    order, call.actor, self._desk.clock.now(), rework=rework, refused=refused, **asked
+                )
             refusal = written(tx, change)
             return refusal or self._rejected_view(tx, order_id, change)
+
+        return await self._desk.write(call, body)
+
+    async def waive(self, call: Call, item_id: str, reason: str) -> Answer:
+        """A failed item left out, so that its order can go on."""
+
+        def body(tx: WriteTx) -> Answer | WorkError:
+            order = must_find_order(tx, must_find_item(tx, item_id).order_id, items=True)
+            [item] = [one for one in order.items if one.id == item_id]
+            now, policy = self._desk.clock.now(), self._desk.gate(order)
+            written(tx, decide.waive(order, item, call.actor, now, policy=policy, reason=reason))
+            left = must_find_order(tx, order.id)
+            return {
+                "item": view.item_row(must_find_item(tx, item_id), now),
+                "order": view.order_row(left, tx.counts([order.id])[order.id]),
+            }
 
         return await self._desk.write(call, body)
 
@@ -243,6 +294,12 @@ GATES = {
     "four_eyes": "anybody with the reviewer role who neither proposed nor worked on it",
     "human": "a person with the reviewer role, at the command line or in the host's own dialog",
 }
+
+
+def who(gate: Gate) -> str:
+    """Who may approve, in words."""
+    apart = gate.apart and gate.approval != "four_eyes"
+    return f"{GATES[gate.approval]}, who neither proposed nor worked on it" if apart else GATES[gate.approval]
 
 
 def _without_code(error: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import anyio
 
@@ -57,9 +58,17 @@ class Sweeper:
         await self._bit_by_bit(
             lambda tx, most: tx.failed_since(given_up, most), lambda tx, order: _dead(tx, order, now)
         )
+        await self._expire_reviews(now)
         await prune(self._desk, most=PRUNED_A_ROUND)
         await self._scheduler.run_due()
         return ended
+
+    async def _expire_reviews(self, now: int) -> None:
+        """Cancel what waited for a decision for longer than its type, or the settings, let it."""
+        for name in self._desk.registry.names():
+            ttl = self._desk.policy(name).review_ttl
+            if ttl is not None:
+                await self._bit_by_bit(partial(_waiting, name, now - ttl), partial(_unreviewed, now, ttl))
 
     async def _bit_by_bit(self, find: Find, change: Callable[[ReadTx, WorkOrder], Change]) -> None:
         """Change all orders that are found, a few in a transaction."""
@@ -88,6 +97,14 @@ class Sweeper:
 
 def _late(tx: ReadTx, order: WorkOrder, now: int) -> Change:
     return decide.miss_deadline(order, tx.counts([order.id])[order.id], now)
+
+
+def _waiting(name: str, before: int, tx: ReadTx, most: int) -> Sequence[WorkOrder]:
+    return tx.submitted_since(name, before, most)
+
+
+def _unreviewed(now: int, ttl: int, tx: ReadTx, order: WorkOrder) -> Change:
+    return decide.expire_review(must_find_order(tx, order.id, items=True), now, ttl)
 
 
 def _dead(tx: ReadTx, order: WorkOrder, now: int) -> Change:

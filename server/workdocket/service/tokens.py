@@ -50,6 +50,28 @@ class Tokens:
         live = token is not None and token.state(self._desk.clock.now()) == "live"
         return token if same and live else None
 
+    async def must_suffice(self) -> None:
+        """Refuses a rule of the settings that asks for more approvers than there can be: all who have a token for it,
+        and the person at the command line. Where an issuer names others, nobody knows how many there are."""
+        if self._desk.settings.oauth_issuer is not None:
+            return
+        now = self._desk.clock.now()
+        live = [token for token in await self._desk.store.read(lambda tx: tx.tokens()) if token.state(now) == "live"]
+        able = [token for token in live if token.roles & {"reviewer", "admin"}]
+        for name, gate in self._desk.gates.largest():
+            human = gate.approval == "human"
+            known = {token.name for token in able if token.kind == "user" or not human}
+            if gate.quorum > len(known) + 1:
+                kind = "persons" if human else "principals"
+                raise WorkError(
+                    "invalid_request",
+                    f"the gate {name!r} asks for {gate.quorum} {kind} with the role reviewer;"
+                    f" {len(known)} have a token for it",
+                    hint="Make one with: workdocket token create NAME --role reviewer"
+                    f"{' --kind user' if human else ''}. Or lower the quorum.",
+                    role="reviewer",
+                )
+
     async def demanded(self) -> bool:
         """Whether nobody gets in without a token: an issuer is named, or one was ever made here, revoked or not."""
         return self._desk.settings.oauth_issuer is not None or await self._desk.store.read(lambda tx: tx.any_token())

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from workdocket.domain.decide.admin import OUTCOMES
 from workdocket.domain.model import (
     Decision,
     Event,
@@ -32,6 +33,7 @@ UNCUT = sys.maxsize
 LEAST = 150
 
 MOST_CHANGES = 50
+MOST_CONFLICTS = 20
 
 KINDS: Mapping[type, str] = {dict: "object", list: "list", str: "text"}
 
@@ -79,20 +81,29 @@ def order_row(order: WorkOrder, counts: Mapping[str, int]) -> View:
         deadline_missed_at=when(order.deadline_missed_at),
         depends_on=list(order.depends_on) or None,
         dedupe_key=order.dedupe_key,
+        reverts=order.reverts,
         meta=cut(order.meta) if order.meta else None,
         items_count=sum(counts.values()),
         items=dict(counts),
         applied_at=when(order.applied_at),
         completed_at=when(order.completed_at),
+        outcome=outcome(order),
         error=order.error,
     )
 
 
-def order_full(order: WorkOrder, counts: Mapping[str, int]) -> View:
-    """An order with its payload and meta, and its items counted by state."""
+def outcome(order: WorkOrder) -> str | None:
+    """How a cancelled order came to be so, where that was no cancelling: expired or withdrawn."""
+    code = (order.error or {}).get("code")
+    return code if order.state == "cancelled" and code in OUTCOMES else None
+
+
+def order_full(order: WorkOrder, counts: Mapping[str, int], undo: WorkOrder | None = None) -> View:
+    """An order with its payload and meta, its items counted by state, and the order that takes it back, if one does."""
     row = order_row(order, counts)
     states = row.pop("items")
-    return {**row, "meta": cut(order.meta), "payload": cut(order.payload, LONG), "item_states": states}
+    reverted = {"reverted_by": state_of(undo)} if undo is not None else {}
+    return {**row, "meta": cut(order.meta), "payload": cut(order.payload, LONG), "item_states": states, **reverted}
 
 
 def state_of(thing: WorkOrder | WorkItem) -> View:
@@ -232,7 +243,10 @@ def diff(whole: Mapping[str, Any] | None, limit: int = LONG) -> View | None:
         return None
     if limit == UNCUT:
         return dict(whole)
+    conflicts = list(whole.get("conflicts", ()))
     shown = {**whole, "before": cut(whole.get("before"), limit // 4), "after": cut(whole.get("after"), limit // 4)}
+    if len(conflicts) > MOST_CONFLICTS:
+        shown |= {"conflicts": conflicts[:MOST_CONFLICTS], "conflicts_left_out": len(conflicts) - MOST_CONFLICTS}
     changes = list(whole.get("changes", ()))
     if len(changes) <= MOST_CHANGES and len(canonical(changes)) <= limit:
         return shown

@@ -80,6 +80,7 @@ def order(row: Row) -> WorkOrder:
         dedupe_key=r["dedupe_key"],
         applied_at=r["applied_at"],
         completed_at=r["completed_at"],
+        reverts=r["reverts"],
         error=loads(r["error"]),
     )
 
@@ -107,6 +108,7 @@ def order_columns(order: WorkOrder) -> Columns:
         "dedupe_key": order.dedupe_key,
         "depends_on": some(order.depends_on),
         "meta": dumps(order.meta),
+        "reverts": order.reverts,
         "error": some(order.error),
         "payload": dumps(order.payload),
     }

@@ -9,7 +9,7 @@ from workdocket.domain.machine import ITEM_TABLE, TERMINAL
 ORDER = (
     "number", "id", "uid", "version", "type", "type_version", "edition", "state", "priority", "requester_type",
     "requester_id", "created_at", "changed_at", "not_before", "deadline", "deadline_missed_at", "applied_at",
-    "completed_at", "dedupe_key", "depends_on", "meta", "error", "payload",
+    "completed_at", "dedupe_key", "depends_on", "meta", "reverts", "error", "payload",
 )  # fmt: skip
 ITEM = (
     "id", "order_id", "order_number", "number", "version", "type", "state", "priority", "key", "created_at",
@@ -80,6 +80,10 @@ ORDER_BY_DEDUPE_KEY = (
     f"SELECT {_list(ORDER)} FROM orders WHERE type = :type AND dedupe_key = :key"
     " AND state NOT IN ('cancelled', 'dead_lettered', 'rejected') ORDER BY number DESC LIMIT 1"
 )
+UNDO_OF = (
+    f"SELECT {_list(ORDER)} FROM orders WHERE reverts = :id"
+    " AND state NOT IN ('cancelled', 'dead_lettered', 'rejected') ORDER BY number DESC LIMIT 1"
+)
 ORDERS_NEAR = (
     "SELECT id FROM (SELECT id, number FROM orders WHERE number < :number ORDER BY number DESC LIMIT 2)"
     " UNION ALL SELECT id FROM (SELECT id, number FROM orders WHERE number > :number ORDER BY number LIMIT 2)"
@@ -89,7 +93,7 @@ UPDATE_ORDER = _update(
     "orders",
     ORDER,
     ("number", "id", "uid", "type", "type_version", "edition", "priority", "requester_type", "requester_id",
-     "created_at", "not_before", "deadline", "dedupe_key", "depends_on", "meta", "payload"),
+     "created_at", "not_before", "deadline", "dedupe_key", "depends_on", "meta", "reverts", "payload"),
 )  # fmt: skip
 _OVER = ", ".join(f"'{state}'" for state in TERMINAL)
 _WATCHED = f"deadline IS NOT NULL AND deadline_missed_at IS NULL AND state NOT IN ({_OVER})"
@@ -98,6 +102,10 @@ PAST_DEADLINE = (
 )
 FAILED_SINCE = (
     f"SELECT {_list(ORDER)} FROM orders WHERE state = 'failed' AND changed_at <= :before"
+    " ORDER BY changed_at LIMIT :limit + 0"
+)
+SUBMITTED_SINCE = (
+    f"SELECT {_list(ORDER)} FROM orders WHERE state = 'submitted' AND type = :type AND changed_at <= :before"
     " ORDER BY changed_at LIMIT :limit + 0"
 )
 NEXT_DEADLINE = f"SELECT MIN(deadline) FROM orders WHERE {_WATCHED}"
@@ -305,9 +313,14 @@ FULL_KEYS = (
 LEASES_OF_ITEM = f"SELECT {_list(LEASE)} FROM leases WHERE item_id = :item_id ORDER BY fence"
 LEASE_BY_TOKEN = f"SELECT {_list(LEASE)} FROM leases WHERE token = :token AND item_id = :item_id"
 UPSERT_LEASE = _upsert("leases", LEASE, ("item_id", "fence"))
-WORKERS = " UNION ".join(
-    f"SELECT w.actor_id FROM {table} w JOIN items i ON i.id = w.item_id WHERE i.order_id = :order_id"
-    for table in ("leases", "submissions", "parts")
+INVOLVED = " UNION ".join(
+    [
+        *(
+            f"SELECT w.actor_id FROM {table} w JOIN items i ON i.id = w.item_id WHERE i.order_id = :order_id"
+            for table in ("leases", "submissions", "parts")
+        ),
+        "SELECT actor_id FROM events WHERE order_id = :order_id AND event = 'order.proposed_again'",
+    ]
 )
 
 SUBMISSIONS = f"SELECT {_list(SUBMISSION)} FROM submissions WHERE item_id = :item_id ORDER BY at, key"

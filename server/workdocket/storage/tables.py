@@ -78,8 +78,16 @@ class ReadTables:
         row = self._one(sql.ORDER_BY_DEDUPE_KEY, type=type, key=key)
         return codec.order(row) if row else None
 
+    def undo_of(self, order_id: str) -> WorkOrder | None:
+        row = self._one(sql.UNDO_OF, id=order_id)
+        return codec.order(row) if row else None
+
     def past_deadline(self, now: int, limit: int) -> tuple[WorkOrder, ...]:
         return tuple(codec.order(row) for row in self._all(sql.PAST_DEADLINE, now=now, limit=limit))
+
+    def submitted_since(self, type: str, before: int, limit: int) -> tuple[WorkOrder, ...]:
+        rows = self._all(sql.SUBMITTED_SINCE, type=type, before=before, limit=limit)
+        return tuple(codec.order(row) for row in rows)
 
     def failed_since(self, before: int, limit: int) -> tuple[WorkOrder, ...]:
         return tuple(codec.order(row) for row in self._all(sql.FAILED_SINCE, before=before, limit=limit))
@@ -166,8 +174,8 @@ class ReadTables:
     def full_keys(self, type: str, most: int, now: int) -> frozenset[str]:
         return frozenset(row[0] for row in self._all(sql.FULL_KEYS, type=type, most=most, now=now))
 
-    def workers(self, order_id: str) -> frozenset[str]:
-        return frozenset(row[0] for row in self._all(sql.WORKERS, order_id=order_id))
+    def involved(self, order_id: str) -> frozenset[str]:
+        return frozenset(row[0] for row in self._all(sql.INVOLVED, order_id=order_id))
 
     # what was handed in, decided and done
 

@@ -135,12 +135,15 @@ async def _until_signalled(house: App, local: Caller, place: socket.socket) -> i
 
 
 async def _must_be_safe(house: App) -> None:
-    if not is_loopback(house.settings.host) and not await house.tokens.demanded():
+    if is_loopback(house.settings.host):
+        return
+    if not await house.tokens.demanded():
         raise WorkError(
             "invalid_request",
             f"on {house.settings.host} other machines reach this server, and there is no token yet",
             hint="Make one with: workdocket token create NAME --role ROLE. Or listen on 127.0.0.1.",
         )
+    await house.tokens.must_suffice()
 
 
 @contextmanager

@@ -266,9 +266,25 @@ async def approve(app: App, caller: Caller, a: wire.Approve) -> Answer:
 
 @tool("Reject", wire.Reject, REVIEWER, DESTRUCTIVE, order=OBJECT, stopped=ROWS)
 async def reject(app: App, caller: Caller, a: wire.Reject) -> Answer:
-    """Refuse an order with reasons. rework=true sends items back with the reasons on them; otherwise it is over."""
+    """Refuse an order with reasons. rework=true sends items back with the reasons on them; only_items=true goes on
+    without the named items; otherwise it is over."""
     errors = [error.model_dump(mode="json", exclude_none=True) for error in a.errors]
-    return await app.reviews.reject(call(caller, "reject", a), a.order_id, errors, rework=a.rework, comment=a.comment)
+    asked = call(caller, "reject", a)
+    return await app.reviews.reject(
+        asked, a.order_id, errors, rework=a.rework, only_items=a.only_items, comment=a.comment
+    )
+
+
+@tool("Leave a failed item out", wire.Waive, REVIEWER, DESTRUCTIVE, item=OBJECT, order=OBJECT)
+async def waive(app: App, caller: Caller, a: wire.Waive) -> Answer:
+    """Let an order go on without an item that failed."""
+    return await app.reviews.waive(call(caller, "waive", a), a.item_id, a.reason)
+
+
+@tool("Undo an order", wire.Undo, REVIEWER, WRITE, order=OBJECT, next=TEXT)
+async def undo(app: App, caller: Caller, a: wire.Undo) -> Answer:
+    """File an order that takes a completed one back, under the same gate. Review and approve it."""
+    return await app.orders.undo(call(caller, "undo", a), a.order_id, a.reason)
 
 
 @tool("Cancel an order", wire.Cancel, REQUESTER, DESTRUCTIVE, order=OBJECT)

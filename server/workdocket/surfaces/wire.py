@@ -257,7 +257,18 @@ class Reject(Mutating):
         Field(min_length=1, max_length=100, description="Reasons: {message, code?, path?, item_id?}."),
     ]
     rework: Annotated[bool, Field(description="True sends the named items (default all) back to work.")] = False
+    only_items: Annotated[bool, Field(description="True refuses just the named items.")] = False
     comment: Notes | None = None
+
+
+class Waive(Mutating):
+    item_id: ItemId
+    reason: Annotated[str, Field(min_length=1, max_length=2_000, description="Why.")]
+
+
+class Undo(Mutating):
+    order_id: OrderId
+    reason: Reason | None = None
 
 
 class Cancel(Mutating):

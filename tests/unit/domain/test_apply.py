@@ -199,5 +199,6 @@ def test_a_world_that_moved_brings_the_order_back_to_review_with_nothing_applied
     assert (back.state, back.applied_at) == ("submitted", None)
     assert back.error is not None
     assert back.error["code"] == "stale"
-    assert change.events[0].data == {"approved": "d1", "now": "d2"}
+    everything = ["payload", "results", "preview", "type", "policy"]
+    assert change.events[0].data == {"approved": "d1", "now": "d2", "moved": everything}
     assert (change.effects[0].state, change.effects[0].claim) == ("failed", None)

@@ -64,9 +64,11 @@ BEYOND_ITEM = {
     ("accepted", "reject", "rejected", "item.rejected"),
     ("submitted", "stop", "failed", "item.failed"),
     ("accepted", "stop", "failed", "item.failed"),
+    ("failed", "waive", "cancelled", "item.waived"),
 }
 """Accepted work in an order that came back from its apply and is then refused for good must go somewhere. What is
-rejected for the same reasons again and again goes to a person, and not back to the queue."""
+rejected for the same reasons again and again goes to a person, and not back to the queue. A failed item can be left
+out, so that the others do not wait for it for good."""
 
 BEYOND_ORDER = {("approved", "drift", JOINT, "order.drifted")}
 """The world moved between approval and apply."""
@@ -220,6 +222,9 @@ def test_a_state_that_allows_nothing_says_so():
         ("submitted leased", "in_progress"),
         ("leased queued", "checked_out"),
         ("queued queued", "queued"),
+        ("submitted rejected", "submitted"),
+        ("cancelled leased", "checked_out"),
+        ("failed cancelled", "failed"),
     ],
 )
 def test_the_joint_state_is_the_first_that_applies(items: str, expected: str):

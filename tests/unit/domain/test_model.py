@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.domain.build import ADA, NOW, POLICY, SECOND, handed_in, order
+from tests.unit.domain.build import ADA, NOW, POLICY, SECOND, handed_in
 from workdocket.domain.errors import CATALOGUE, Finding, Refused, WorkError
-from workdocket.domain.model import Event, Submission, canonical, chained, checksum, digest_of, iso
+from workdocket.domain.model import Event, Submission, canonical, chained, checksum, iso
 
 END_OF_TIME = 253_402_300_799_999
 
@@ -65,24 +65,6 @@ def test_equal_values_have_one_checksum_whatever_the_order_of_their_keys():
 def test_what_is_no_json_has_no_checksum():
     with pytest.raises(ValueError, match="not JSON compliant"):
         checksum(float("nan"))
-
-
-@pytest.mark.parametrize(
-    "moved",
-    [
-        (order(payload={"page": "/b"}), {"WO-1.1": "r"}, {"p": 1}),
-        (order(), {"WO-1.1": "s"}, {"p": 1}),
-        (order(), {"WO-1.1": "r"}, {"p": 2}),
-        (order(), {"WO-1.1": "r"}, None),
-        (order(type_version=2), {"WO-1.1": "r"}, {"p": 1}),
-    ],
-    ids=["payload", "result", "preview", "no preview", "type version"],
-)
-def test_the_digest_moves_with_all_that_an_approval_is_about(moved):
-    shown = digest_of(order(), {"WO-1.1": "r"}, {"p": 1})
-
-    assert digest_of(*moved) != shown
-    assert digest_of(order(state="approved", version=9), {"WO-1.1": "r"}, {"p": 1}) == shown
 
 
 @pytest.mark.parametrize("change", [{"at": 1}, {"message": "x"}, {"actor": replace(ADA, id="eve")}, {"data": {"a": 1}}])

@@ -24,8 +24,8 @@ from tests.unit.domain.build import (
     order,
 )
 from workdocket.domain.decide import approve, auto_deferred, reject
-from workdocket.domain.decide.review import votes_of
 from workdocket.domain.errors import Finding, WorkError
+from workdocket.domain.gate import Gate, votes_of
 from workdocket.domain.model import SYSTEM, Actor, Approval, Change, Decision, Effect, WorkOrder, iso
 
 DIGEST = "d1"
@@ -38,12 +38,13 @@ def say_yes(
     *,
     approval: Approval = "manual",
     quorum: int = 1,
+    rule: str | None = None,
     earlier: Sequence[Decision] = (),
     **given: Any,
 ) -> Change:
-    policy = replace(POLICY, approval=approval, quorum=quorum)
-    asked: dict[str, Any] = {"digest": DIGEST, "findings": [], "workers": frozenset({"ada"}), "comment": None}
-    return approve(target, actor, NOW, policy=policy, earlier=earlier, **{**asked, **given})
+    gate = Gate.of(approval, quorum, rule)
+    asked: dict[str, Any] = {"digest": DIGEST, "findings": [], "involved": frozenset({"ada"}), "comment": None}
+    return approve(target, actor, NOW, gate=gate, earlier=earlier, **{**asked, **given})
 
 
 def say_no(target: WorkOrder, *errors: dict[str, Any], rework: bool, **given: Any) -> Change:
@@ -65,11 +66,11 @@ def test_an_approval_accepts_every_item_and_sets_the_apply_off():
 
 
 def test_a_decision_is_recorded_with_its_digest_and_comment():
-    change = say_yes(order(handed_in()), earlier=[decision(verdict="rework")], comment="good", rule="auto")
+    change = say_yes(order(handed_in()), earlier=[decision(verdict="rework")], comment="good", rule="small")
 
     assert change.decisions == (Decision("WO-1", 2, "approve", RITA, NOW, "d1", "good"),)
     assert change.events[0].message == "good"
-    assert change.events[0].data == {"verdict": "approve", "digest": "d1", "rule": "auto"}
+    assert change.events[0].data == {"verdict": "approve", "digest": "d1", "rule": "small"}
     assert change.events[1].data == {"digest": "d1"}
 
 
@@ -96,13 +97,25 @@ def test_only_a_submitted_order_can_be_approved(state: str):
     assert refusal.value.code == "illegal_transition"
 
 
-@pytest.mark.parametrize("actor", [ADA, SYSTEM])
-def test_a_type_that_asks_for_a_person_takes_nobody_else(actor: Actor):
+@pytest.mark.parametrize("actor, rule", [(ADA, "human"), (SYSTEM, "auto")])
+def test_a_type_that_asks_for_a_person_takes_nobody_else(actor: Actor, rule: str):
     with pytest.raises(WorkError) as refusal:
         say_yes(order(handed_in()), actor, approval="human")
 
     assert refusal.value.code == "forbidden"
-    assert refusal.value.details == {"rule": "human"}
+    assert refusal.value.details == {"rule": rule}
+
+
+def test_the_system_is_let_through_by_an_automatic_gate_only():
+    assert say_yes(order(handed_in()), SYSTEM, approval="auto").events[0].data["rule"] == "auto"
+
+
+def test_who_works_on_it_later_takes_their_vote_back():
+    early = [decision(ADA)]
+
+    change = say_yes(order(handed_in()), RITA, approval="four_eyes", quorum=2, earlier=early)
+
+    assert change.effects == ()
 
 
 def test_a_type_that_asks_for_a_person_takes_one():

@@ -18,7 +18,8 @@ from workdocket.domain.decide.hold import holds
 from workdocket.domain.diff import Diff
 from workdocket.domain.errors import WorkError
 from workdocket.domain.events import EVENTS
-from workdocket.domain.machine import ITEM_TABLE, JOINT, OPEN, ORDER_TABLE, TERMINAL, joint
+from workdocket.domain.gate import Gate
+from workdocket.domain.machine import ITEM_TABLE, JOINT, LEFT_OUT, OPEN, ORDER_TABLE, TERMINAL, joint
 from workdocket.domain.model import Change, ItemSpec
 
 STEPS = 120
@@ -55,6 +56,7 @@ class Walk:
     def step(self) -> None:
         tries = [*[self.a_worker_calls] * 8, *[self.checkout] * 4, self.time_passes, self.the_sweeper_comes]
         tries += [*[self.approve] * 4, *[self.apply] * 2, self.send_back, self.retry, self.requeue]
+        tries += [self.refuse_one, self.waive]
         last_resorts = [*[self.refuse] * 3, self.cancel, self.dead_letter]
         self.chance.choice(last_resorts if self.chance.random() < 0.02 else tries)()
 
@@ -127,10 +129,10 @@ class Walk:
                 self.book.whole,
                 self.chance.choice([RITA, ROY]),
                 self.now,
-                policy=self.policy,
+                gate=Gate.of(self.policy.approval, self.policy.quorum),
                 digest=digest,
                 findings=[],
-                workers=frozenset(),
+                involved=frozenset(),
                 earlier=earlier,
                 comment=None,
             )
@@ -143,6 +145,16 @@ class Walk:
     def send_back(self) -> None:
         named = self.chance.choice([None, *ITEMS])
         self.attempt(lambda: self.rejected(WHY if named is None else {**WHY, "item_id": named}, rework=True))
+
+    def refuse_one(self) -> None:
+        why = [{**WHY, "item_id": self.chance.choice(ITEMS)}]
+        asked: dict[str, Any] = {"policy": self.policy, "earlier": self.book.decisions, "comment": None}
+        self.attempt(lambda: decide.reject_items(self.book.whole, RITA, self.now, errors=why, **asked))
+
+    def waive(self) -> None:
+        item = self.chance.choice(list(self.book.items.values()))
+        asked: dict[str, Any] = {"policy": self.policy, "reason": "not needed"}
+        self.attempt(lambda: decide.waive(self.book.whole, item, RITA, self.now, **asked))
 
     def refuse(self) -> None:
         self.attempt(lambda: self.rejected(WHY, rework=False))
@@ -199,7 +211,7 @@ def only_the_last_token_can_still_hold(walk: Walk) -> None:
 
 def an_open_order_is_in_the_joint_state_of_its_items(walk: Walk) -> None:
     state, items = walk.book.order.state, [item.state for item in walk.book.items.values()]
-    failed_in_its_apply = state == "failed" and set(items) == {"accepted"}
+    failed_in_its_apply = state == "failed" and set(items) - set(LEFT_OUT) == {"accepted"}
     assert state == joint(items) or state not in OPEN or failed_in_its_apply
 
 
@@ -207,7 +219,7 @@ def nobody_works_on_an_item_before_what_it_needs_is_handed_in(walk: Walk) -> Non
     for item in walk.book.items.values():
         needed = {walk.book.items[other].state for other in item.after}
         if item.state in AT_WORK:
-            assert needed <= {"submitted", "accepted"}
+            assert needed <= {"submitted", "accepted", *LEFT_OUT}
 
 
 def work_is_open_in_open_orders_only(walk: Walk) -> None:
@@ -259,7 +271,13 @@ def every_order_that_is_not_over_can_be_stopped(walk: Walk) -> None:
         walk.rejected(WHY, rework=False)
 
 
+def an_order_that_goes_on_has_something_to_go_on_with(walk: Walk) -> None:
+    if walk.book.order.state in (*OPEN, "approved", "completed"):
+        assert walk.book.whole.counting
+
+
 ALWAYS = (
+    an_order_that_goes_on_has_something_to_go_on_with,
     an_item_has_a_live_lease_exactly_while_it_is_worked_on,
     only_the_last_token_can_still_hold,
     an_open_order_is_in_the_joint_state_of_its_items,

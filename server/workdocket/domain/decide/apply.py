@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from workdocket.domain.decide.deadline import marked_if_late
 from workdocket.domain.diff import Diff
+from workdocket.domain.digest import moved
 from workdocket.domain.draft import Draft
 from workdocket.domain.model import SYSTEM, Change, Effect, Policy, WorkItem, WorkOrder, iso
 
@@ -37,12 +38,12 @@ def applied(
     order = marked_if_late(draft, order)
     data = {"attempt": effect.attempts}
     moved = draft.move_order(order, "apply", data=data, diff=diff.as_dict(), applied_at=now, error=None)
-    for item in order.items:
+    for item in order.counting:
         draft.move_item(item, "complete")
     draft.move_order(moved, "complete", completed_at=now)
     for item in waiting:
         draft.keep_item(item, waiting_for=tuple(other for other in item.waiting_for if other != order.id))
-    if policy.has_after_apply:
+    if policy.has_after_apply and order.reverts is None:
         draft.effects.append(Effect(f"{order.id}:after_apply", "after_apply", order.id, now))
     return draft.change()
 
@@ -69,16 +70,18 @@ def apply_raised(order: WorkOrder, effect: Effect, message: str, now: int, polic
 
 
 def drifted(order: WorkOrder, effect: Effect, now: int, digest: str) -> Change:
-    """The world moved between approval and apply: back to review, with nothing applied."""
+    """Something moved between approval and apply: back to review, with nothing applied."""
     draft = Draft(now, SYSTEM)
-    message = "what apply would do is no longer what was approved"
+    approved = effect.data.get("digest", "")
+    changed = moved(approved, digest)
+    message = f"what apply would do is no longer what was approved: {', '.join(changed)} moved"
     draft.effects.append(replace(effect, state="failed", claim=None, claimed_until=None, error=message))
     draft.move_order(
         order,
         "drift",
         message=message,
-        data={"approved": effect.data.get("digest"), "now": digest},
-        error={"code": "stale", "message": message, "at": iso(now)},
+        data={"approved": approved, "now": digest, "moved": changed},
+        error={"code": "stale", "message": message, "at": iso(now), "moved": changed},
     )
     return draft.change()
 

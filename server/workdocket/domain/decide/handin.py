@@ -7,9 +7,10 @@ from typing import Any, Literal
 
 from workdocket.domain.decide.facts import Facts, Work
 from workdocket.domain.decide.hold import end_lease, hold, keep, over_limit, overdue, start, take
+from workdocket.domain.decide.review import ask_the_rule
 from workdocket.domain.draft import Draft
 from workdocket.domain.errors import Finding, WorkError
-from workdocket.domain.model import Change, Effect, Part, Submission
+from workdocket.domain.model import Change, Part, Submission
 
 
 def submit(facts: Facts, token: str, work: Work, findings: Sequence[Finding]) -> Change:
@@ -104,8 +105,7 @@ def _hand_in(
         if item.id in other.waiting_for:
             draft.keep_item(other, waiting_for=tuple(i for i in other.waiting_for if i != item.id))
     order = draft.settle(facts.order, {*facts.others, item.state})
-    if order.state == "submitted" and facts.policy.approval == "auto":
-        draft.effects.append(Effect(f"{order.id}:auto:{order.version}", "auto_approve", order.id, facts.now))
+    ask_the_rule(draft, order, facts.policy)
     return draft.change()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from types import MappingProxyType
 from typing import Any
@@ -74,6 +74,14 @@ def propose(
         draft.items[item.id] = item
     draft.note("order.proposed", order.id, to_state=order.state, data={**_proposal(order), **source})
     draft.note("order.planned", order.id, actor=SYSTEM, data={"items": len(plan)})
+    return draft.change()
+
+
+def proposed_again(order: WorkOrder, actor: Actor, now: int, involved: Container[str]) -> Change:
+    """That somebody else wanted the same, once each: whoever did is its proposer too. Empty where nothing is new."""
+    draft = Draft(now, actor)
+    if actor.type != "system" and actor.id != order.requested_by.id and actor.id not in involved:
+        draft.note("order.proposed_again", order.id)
     return draft.change()
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
-from itertools import takewhile
 from typing import Any, Literal
 
 from workdocket.domain.decide.hold import end_lease
 from workdocket.domain.decide.repeat import about, enough, rejected_alike, repeated_rejection
+from workdocket.domain.decide.undo import no_work_of_an_undo
 from workdocket.domain.draft import Draft
 from workdocket.domain.errors import Finding, WorkError
-from workdocket.domain.machine import ORDER, step
+from workdocket.domain.gate import Gate, admit, kept_out, votes_of
+from workdocket.domain.machine import LEFT_OUT, ORDER, step
 from workdocket.domain.model import Actor, Change, Decision, Effect, Policy, WorkItem, WorkOrder, iso
 
 
@@ -19,23 +20,25 @@ def approve(
     actor: Actor,
     now: int,
     *,
-    policy: Policy,
+    gate: Gate,
     digest: str,
     findings: Sequence[Finding],
-    workers: frozenset[str],
+    involved: frozenset[str],
     earlier: Sequence[Decision],
     comment: str | None,
-    rule: str | None = None,
 ) -> Change:
-    """The decision recorded; with the last one that the gate asks for, the order approved and its effect due."""
+    """The decision recorded; with the last one that the gate asks for, the order approved and its effect due.
+
+    ``involved`` are the principals who proposed it again or worked on it, at any time.
+    """
     step(ORDER, order.id, order.state, "approve")
-    _gate(order, actor, policy, workers)
+    admit(gate, order, actor, involved)
     if findings:
         raise WorkError("not_ready", f"{order.id} is not fit for approval", findings=findings)
     draft = Draft(now, actor)
     decision = Decision(order.id, len(earlier) + 1, "approve", actor, now, digest, comment)
-    _record(draft, decision, rule)
-    if len(votes_of([*earlier, decision])) < policy.quorum:
+    record(draft, decision, gate.rule or ("auto" if actor.type == "system" else None))
+    if len(votes_of([*earlier, decision], kept_out(gate, order, involved))) < gate.quorum:
         draft.keep_order(order)
         return draft.change()
     approved = draft.move_order(order, "approve", data={"digest": digest}, error=None)
@@ -61,10 +64,10 @@ def apply_effect(order: WorkOrder, now: int, digest: str | None) -> Effect:
     return Effect(f"{order.id}:apply:{order.version}", "apply", order.id, now, data)
 
 
-def votes_of(decisions: Sequence[Decision]) -> frozenset[str]:
-    """Who approves of what the last approver saw: since the order was last sent back, under the same digest."""
-    since = list(takewhile(lambda decision: decision.verdict == "approve", reversed(decisions)))
-    return frozenset(decision.actor.id for decision in since if decision.digest == since[0].digest)
+def ask_the_rule(draft: Draft, order: WorkOrder, policy: Policy) -> None:
+    """Where an order is now handed in whole and may pass by itself, the system looks at it."""
+    if order.state == "submitted" and policy.may_pass_by_itself:
+        draft.effects.append(Effect(f"{order.id}:auto:{order.version}", "auto_approve", order.id, draft.now))
 
 
 def reject(
@@ -83,12 +86,13 @@ def reject(
     draft = Draft(now, actor)
     verdict: Literal["rework", "reject"] = "rework" if rework else "reject"
     step(ORDER, order.id, order.state, verdict)
-    meant = _meant(order, errors)
+    sent_back = meant(order, errors)
     if rework:
-        _send_back(draft, order, meant, policy, errors, earlier, refused)
+        no_work_of_an_undo(order, "reject with rework")
+        _send_back(draft, order, sent_back, policy, errors, earlier, refused)
     else:
         _refuse(draft, order, errors, comment)
-    _record(draft, Decision(order.id, len(earlier) + 1, verdict, actor, now, None, comment, tuple(errors)), None)
+    record(draft, Decision(order.id, len(earlier) + 1, verdict, actor, now, None, comment, tuple(errors)))
     return draft.change()
 
 
@@ -98,18 +102,18 @@ def waits(item: WorkItem, unmet: Container[str]) -> tuple[str, ...]:
     return (*orders, *(other for other in item.after if other in unmet))
 
 
-def _meant(order: WorkOrder, errors: Sequence[dict[str, Any]]) -> list[WorkItem]:
+def meant(order: WorkOrder, errors: Sequence[dict[str, Any]]) -> list[WorkItem]:
     """The items that the errors name; all of them when they name none."""
     named = {error["item_id"] for error in errors if error.get("item_id")}
     unknown = sorted(named - {item.id for item in order.items})
     if unknown:
         raise WorkError("not_found", f"{order.id} has no item {', '.join(unknown)}")
-    return [item for item in order.items if about(item, errors)]
+    return [item for item in order.items if about(item, errors) and (item.id in named or item.state not in LEFT_OUT)]
 
 
 def _refuse(draft: Draft, order: WorkOrder, errors: Sequence[dict[str, Any]], comment: str | None) -> None:
     for item in order.items:
-        if item.state != "failed":
+        if item.state not in ("failed", *LEFT_OUT):
             draft.move_item(item, "reject", lease=end_lease(draft, item, "rejected"), due_at=None)
     error = {"code": "rejected", "message": errors[0]["message"], "at": iso(draft.now), "errors": list(errors)}
     draft.move_order(order, "reject", message=comment, data={"errors": list(errors)}, error=error)
@@ -172,7 +176,7 @@ def _reasons(draft: Draft, item: WorkItem, errors: Sequence[dict[str, Any]]) -> 
     ]
 
 
-def _record(draft: Draft, decision: Decision, rule: str | None) -> None:
+def record(draft: Draft, decision: Decision, rule: str | None = None) -> None:
     draft.decisions.append(decision)
     data = {
         "verdict": decision.verdict,
@@ -183,21 +187,3 @@ def _record(draft: Draft, decision: Decision, rule: str | None) -> None:
     }
     kept = {key: value for key, value in data.items() if value}
     draft.note("decision.recorded", decision.order_id, message=decision.comment, data=kept)
-
-
-def _gate(order: WorkOrder, actor: Actor, policy: Policy, workers: frozenset[str]) -> None:
-    """Refuses an approver that the type's gate does not let through."""
-    if policy.approval == "human" and actor.type != "user":
-        raise WorkError(
-            "forbidden",
-            f"{order.type} asks for a person; an agent's call alone is not enough",
-            hint=f"A person runs: workdocket approve {order.id}",
-            rule="human",
-        )
-    if policy.approval == "four_eyes" and actor.id in {order.requested_by.id, *workers}:
-        raise WorkError(
-            "self_approval",
-            f"{actor.id} proposed or worked on {order.id}",
-            hint="Anybody with the reviewer role who neither proposed nor worked on it may approve.",
-            excluded=sorted({order.requested_by.id, *workers}),
-        )

@@ -29,6 +29,7 @@ CREATE TABLE orders (
     dedupe_key         TEXT,
     depends_on         TEXT,
     meta               TEXT NOT NULL,
+    reverts            TEXT REFERENCES orders (id),
     error              TEXT,
     payload            TEXT NOT NULL
 ) STRICT;
@@ -41,6 +42,8 @@ CREATE INDEX orders_by_dedupe_key ON orders (type, dedupe_key) WHERE dedupe_key 
 CREATE INDEX orders_by_deadline ON orders (deadline)
     WHERE deadline IS NOT NULL AND deadline_missed_at IS NULL
     AND state NOT IN ('completed', 'dead_lettered', 'cancelled');
+CREATE INDEX orders_that_revert ON orders (reverts) WHERE reverts IS NOT NULL;
+CREATE INDEX orders_in_review ON orders (type, changed_at) WHERE state = 'submitted';
 CREATE INDEX orders_failed ON orders (changed_at) WHERE state = 'failed';
 
 CREATE TABLE order_meta (
