@@ -1,4 +1,7 @@
-"""Every way in by HTTP, as one ASGI application: MCP at /mcp and /sse, tools at /v1, /healthz; one guard in front."""
+"""Every way in by HTTP, as one ASGI application: the inbox at /, MCP at /mcp and /sse, tools at /v1, /healthz.
+
+One guard is in front of all.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,7 @@ from workdocket.surfaces.bearer import bearer
 from workdocket.surfaces.entrance import Address, Admission, refusal
 from workdocket.surfaces.http import SAFE, Health, Shim, not_allowed
 from workdocket.surfaces.identity import Caller, calling
+from workdocket.surfaces.inbox.routes import Inbox
 from workdocket.surfaces.problems import unexpected
 from workdocket.surfaces.server import Door
 
@@ -55,6 +59,7 @@ class Web:
         most_bytes = house.settings.max_payload_bytes + ENVELOPE_BYTES
         guarded = TransportSecuritySettings(enable_dns_rebinding_protection=False)  # by the guard, for every route
         mcp = self._door.streamable_http_app(transport_security=guarded, max_request_body_size=most_bytes)
+        verify = bearer(house)
         sse = self._door.sse_app(transport_security=guarded, max_request_body_size=most_bytes)
         self.app: ASGIApp = Starlette(
             routes=[
@@ -64,6 +69,7 @@ class Web:
                 Route("/v1/{tool}", Shim(house, most_bytes)),
                 *mcp.routes,
                 *sse.routes,
+                *Inbox(house, verify, local).routes,
             ],
             middleware=[
                 Middleware(Address, settings=house.settings),
@@ -78,7 +84,7 @@ class Web:
                     Admission,
                     local=local,
                     demanded=house.tokens.demanded,
-                    verify=bearer(house),
+                    verify=verify,
                     challenge=partial(oauth.challenge, house.settings),
                     most_bytes=most_bytes,
                 ),
