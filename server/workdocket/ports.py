@@ -69,9 +69,9 @@ class EventQuery:
     event: str | None = None
     actor: str | None = None
     after: int = 0
+    limit: int = 50
     before: int | None = None
     newest: bool = False
-    limit: int = 50
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ from typing import Any
 import uvicorn
 
 from tests.support.harness import LIMIT, House, Person, held, house
-from workdocket.registry import load
 from workdocket.surfaces.asgi import Web
 from workdocket.surfaces.identity import ROLES, local_caller
 

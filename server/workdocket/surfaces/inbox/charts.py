@@ -17,6 +17,7 @@ LEFT, BOTTOM, TOP = 36, 22, 10
 def bars(hours: Sequence[Hour], names: Sequence[str], label: str) -> Markup:
     """Bars side by side for each hour."""
     top = max([1, *(getattr(hour, name) for hour in hours for name in names)])
+    top += top % 2
     slot = (WIDTH - LEFT) / len(hours)
     width = max((slot - 4) / len(names), 1)
     drawn = Markup("").join(

@@ -170,7 +170,7 @@ KINDS = {"+": "ins", "-": "del", "@": "at", " ": "same"}
 
 def _line(sign: str, line: str) -> Markup:
     text = Markup("line {}").format(line) if sign == "@" else said(line.replace("\t", "→   "))
-    return Markup('<span class="{}"><b>{}</b>{}</span>\n').format(KINDS[sign], SIGNS.get(sign, sign), text)
+    return Markup('<span class="{}"><b>{}</b>{}</span>').format(KINDS[sign], SIGNS.get(sign, sign), text)
 
 
 # times and numbers
