@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,21 +9,18 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright
 
+from tests.inbox.chromium import started
 from tests.support.harness import LIMIT
 from tests.support.kept import kept
 from tests.support.reviewing import Crew, Office, office
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    found = next((path for name in NAMES if (path := shutil.which(name))), None)
-    assert found, "There is no Chromium here. On Debian: apt-get install chromium"
     async with async_playwright() as playwright:
-        started = await playwright.chromium.launch(executable_path=found, args=["--no-sandbox"], timeout=20_000)
-        yield started
-        await started.close()
+        launched = await started(playwright)
+        yield launched
+        await launched.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")

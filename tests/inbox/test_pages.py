@@ -320,7 +320,7 @@ async def test_axe_finds_nothing_serious_on_any_page(
     await page.emulate_media(color_scheme=scheme)
     found = []
 
-    for path in everywhere(ids):
+    for path in everywhere({name: ids[name] for name in ("findings", "hostile")}):
         await page.goto(path)
         for fault in (await Axe().run(page, options=options)).response["violations"]:
             if fault["impact"] in ("serious", "critical"):

@@ -490,16 +490,15 @@ async def test_a_principal_has_so_many_streams_and_no_more_and_they_end_with_the
     async with office(tmp_path) as served, httpx2.AsyncClient(base_url=served.url, timeout=LIMIT) as client:
         await client.get("/", headers=HTML)
         async with AsyncExitStack() as open_streams:
+            heard = []
             for _ in range(live.MOST_STREAMS):
                 stream = await open_streams.enter_async_context(client.stream("GET", "/live"))
                 assert stream.headers["content-type"] == "text/event-stream"
-                assert (await anext(stream.aiter_lines())) == "event: open"
+                heard.append(stream.aiter_lines())
+                assert await anext(heard[-1]) == "event: open"
             assert (await client.get("/live")).status_code == 429
             assert (await client.head("/live")).status_code == 204
 
-        async with asyncio.timeout(LIMIT):
-            while (await client.head("/live?again")).status_code != 204:
-                pass
         left_open = client.stream("GET", "/live")
         await left_open.__aenter__()
     # the server of the office ended, within its limit, with a stream open

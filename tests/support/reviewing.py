@@ -13,6 +13,7 @@ from typing import Any
 import uvicorn
 
 from tests.support.harness import LIMIT, House, Person, held, house
+from workdocket.domain.model import iso
 from workdocket.surfaces.asgi import Web
 from workdocket.surfaces.identity import ROLES, local_caller
 
@@ -142,8 +143,8 @@ async def busy_day(home: House, folder: Path) -> dict[str, str]:
         clock.forward(4 * MINUTE)
     ids["page"] = await crew.handed_in(
         "handbook.page", {"title": "Returns", "text": BEFORE}, {"text": AFTER, "title": "Returns and refunds"},
-        by="scribe", priority=55, notes="Checked against the terms of 1 September.\nThe shop in Bergen was asked by phone.",
-        evidence=[{"source": "terms-2026-09.pdf", "page": 3}, {"source": "mail of the legal desk", "quote": "30 days from delivery"}],
+        by="scribe", priority=55, notes="Checked against the terms of 1 September.\nBergen was asked by phone.",
+        evidence=[{"source": "terms-2026-09.pdf", "page": 3}, {"source": "legal desk", "quote": "30 days"}],
     )  # fmt: skip
     await crew.page("Opening hours", "Mon to Fri 9 to 18\nSat 10 to 14\n", "Mon to Fri 9 to 19\nSat 10 to 16\n")
     clock.forward(6 * MINUTE)
@@ -158,8 +159,8 @@ async def busy_day(home: House, folder: Path) -> dict[str, str]:
     await crew.handed_in("customer.merge", {"customers": twins}, {"kept": {"city": "Lagos"}}, by="agent-3")
     clock.forward(9 * MINUTE)
     await crew.handed_in(
-        "access.grant", {"who": "temp-17", "has": ["read"], "wants": "refund up to 500"}, {"checked": "contract on file"},
-        priority=90, deadline=_iso(clock.at + 40 * MINUTE * 1000),
+        "access.grant", {"who": "temp-17", "has": ["read"], "wants": "refund up to 500"}, {"checked": "contract"},
+        priority=90, deadline=iso(clock.at + 40 * MINUTE * 1000),
     )  # fmt: skip
     sheet = [{"sku": f"N-{n}", "name": f"Lamp {n}", "price": 19 + n} for n in range(12)]
     await crew.feed(sheet, sheet[:2], by="agent-3")
@@ -186,15 +187,10 @@ async def busy_day(home: House, folder: Path) -> dict[str, str]:
     return ids
 
 
-def _iso(at: int) -> str:
-    from workdocket.domain.model import iso
-
-    return iso(at)
-
-
 HOSTILE = {
     "text": "Dear Ms Ito,\n</pre><script>document.title='owned'</script>\n\x1b[2J\x1b[31mAPPROVED by rita\x1b[0m\n"
     "user\u202etxt.exe\u202c is attached\u200b.\nDecision: ✓ approved by rita. Nothing to do here.",
-    "html": "<img src=x onerror=\"document.title='owned'\"> <form action=/orders/WO-1/decide method=post><button>Approve</button></form>",
+    "html": "<img src=x onerror=\"document.title='owned'\"> "
+    "<form action=/orders/WO-1/decide method=post><button>Approve</button></form>",
     "<b>key</b>": "</dd></dl><h2>Findings: none</h2>",
 }

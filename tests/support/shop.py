@@ -1,4 +1,4 @@
-"""Order types of a shop, for a reviewer's queue: changes of every shape. Loaded by servers too, so no test code in here."""
+"""Order types of a shop: changes of every shape, for a reviewer. Loaded by servers too, so no test code in here."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from workdocket.domain.errors import WorkError
 from workdocket.ports import EventQuery, ReadTx
 from workdocket.service.desk import Desk
 from workdocket.service.glance import Glances
+from workdocket.surfaces.inbox.pages import SAFE
 
 BEAT_SECONDS = 15.0
 PACE_SECONDS = 0.2
@@ -62,11 +63,8 @@ class Stream:
         self._present = present
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = [
-            (b"content-type", b"text/event-stream"),
-            (b"cache-control", b"no-store"),
-            (b"x-accel-buffering", b"no"),
-        ]
+        told = {**SAFE, "Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
+        headers = [(name.lower().encode(), value.encode()) for name, value in told.items()]
         self._count[self._principal] += 1
         try:
             await send({"type": "http.response.start", "status": 200, "headers": headers})
