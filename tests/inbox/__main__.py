@@ -34,8 +34,9 @@ async def main() -> None:
             ):
                 page = await browser.new_page(base_url=desk.url, viewport=size, color_scheme=scheme)  # type: ignore[arg-type]
                 await page.goto(path)
-                for box in (await page.get_by_role("checkbox", name="Select WO").all())[-SELECTED:]:
+                for box in (await page.get_by_role("checkbox", name="Select WO").all())[1 : 1 + SELECTED]:
                     await box.check()
+                await page.mouse.move(0, 0)
                 await page.evaluate("document.activeElement.blur(); window.scrollTo(0, 0)")
                 await page.screenshot(path=IMAGES / f"{picture}.png", animations="disabled")
                 await page.close()
