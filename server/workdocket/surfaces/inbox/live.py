@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import anyio
 from starlette.requests import Request
@@ -38,11 +39,14 @@ class Streams:
         self._glances = glances
         self._open: Counter[str] = Counter()
 
-    def stream(self, principal: str, present: Callable[[], Awaitable[bool]]) -> Stream:
-        """A stream for a principal for as long as ``present`` says so. Raises ``WorkError`` for one too many."""
+    def stream(self, principal: str, present: Callable[[], Awaitable[bool]], since: tuple[int, int]) -> Stream:
+        """A stream for a principal for as long as ``present`` says so. Raises ``WorkError`` for one too many.
+
+        ``since`` are the last event and the turn of the looks that its page is of: it tells what came after.
+        """
         if self._open[principal] >= MOST_STREAMS or self._open.total() >= MOST_STREAMS_IN_ALL:
             raise WorkError("limit_exceeded", "too many pages listen at once", limit="streams", value=MOST_STREAMS)
-        return Stream(self._desk, self._glances, self._open, principal, present)
+        return Stream(self._desk, self._glances, self._open, principal, present, since)
 
 
 class Stream:
@@ -55,12 +59,14 @@ class Stream:
         count: Counter[str],
         principal: str,
         present: Callable[[], Awaitable[bool]],
+        since: tuple[int, int],
     ) -> None:
         self._desk = desk
         self._glances = glances
         self._count = count
         self._principal = principal
         self._present = present
+        self._since = since
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         told = {**SAFE, "Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
@@ -85,22 +91,21 @@ class Stream:
             self._count[self._principal] -= 1
 
     async def _tell(self, send: Send) -> None:
-        store, turn = self._desk.store, self._glances.turn
-        tick = store.tick
-        seen = await store.read(lambda tx: tx.last_event())
-        await _send(send, "open", {"at": seen})
+        store, (seen, turn) = self._desk.store, self._since
+        await _send(send, "open", {})
         while not self._desk.ending:
-            tick = await store.wait(tick, BEAT_SECONDS)
-            await anyio.sleep(PACE_SECONDS)
+            tick = store.tick
             if not await self._present():
                 await _send(send, "signed-out", {})
                 return
-            orders, seen = await store.read(lambda tx, after=seen: _moved(tx, after))  # type: ignore[misc]
+            orders, seen = await store.read(partial(_moved, after=seen))
             looked, turn = self._glances.turn != turn, self._glances.turn
             if orders or looked:
-                await _send(send, "moved", {"orders": orders, "looked": looked})
+                await _send(send, "moved", {"orders": orders, "since": f"at={seen}&turn={turn}"})
             else:
                 await send({"type": "http.response.body", "body": b": still here\n\n", "more_body": True})
+            await store.wait(tick, BEAT_SECONDS)
+            await anyio.sleep(PACE_SECONDS)
 
 
 def _moved(tx: ReadTx, after: int) -> tuple[list[str], int]:

@@ -196,7 +196,8 @@ class Inbox:
         if request.method != "GET":
             return Response(status_code=204, headers=SAFE)
         try:
-            return self._streams.stream(session.caller.actor.id, present)
+            since = _number(request.query_params.get("at")), _number(request.query_params.get("turn"))
+            return self._streams.stream(session.caller.actor.id, present, since)
         except WorkError as error:
             return _said(error.message, error.kind.http)
 
@@ -204,6 +205,7 @@ class Inbox:
 
     def _read(self, handler: Handler, *, active: bool = True) -> Callable[[Request], Answer]:
         async def answer(request: Request) -> Response:
+            await self._mark(request)
             session = await self._session(request, active=active)
             if session is not None:
                 _must_read(session)
@@ -221,6 +223,7 @@ class Inbox:
 
     def _write(self, handler: Acted) -> Callable[[Request], Answer]:
         async def answer(request: Request) -> Response:
+            await self._mark(request)
             session = await self._session(request)
             if session is None:
                 return elsewhere(f"/signin?over&to={quote(_origin_of(request))}")
@@ -259,11 +262,17 @@ class Inbox:
             "form_field": FORM,
             "key": secrets.token_urlsafe(12),
             "path": request.url.path,
+            "since": request.state.since,
             "may_review": may(caller, "review"),
             "offered": offered,
             "now": self._app.desk.clock.now(),
         }
         return page(name, status, **{**base, **context})
+
+    async def _mark(self, request: Request) -> None:
+        """Remember, before anything is read for a page, from where on its stream has to tell it what is new."""
+        last = await self._app.desk.store.read(lambda tx: tx.last_event())
+        request.state.since = f"at={last}&turn={self._glances.turn}"
 
     def _desk(self, session: Session) -> Desk:
         return Desk(self._app, self._glances, session.caller)

@@ -62,7 +62,7 @@
       for (const [id, value] of kept.chosen) {
         const box = boxes.get(id);
         if (box && box.value === value) box.checked = true;
-        else lost.push(`${id} ${document.getElementById(`row-${id}`) ? "changed" : "is gone"}`);
+        else lost.push(`${id} ${document.getElementById(`row-${id}`) ? "changed" : "is no longer shown"}`);
       }
       for (const group of all(".group")) if (kept.folded.includes(group.dataset.group)) group.open = false;
       if (lost.length) news(`No longer selected: ${lost.join(", ")}.`);
@@ -117,10 +117,11 @@
 
   function listen() {
     if (stream || document.hidden || !window.EventSource || !one("header.top")) return;
-    stream = new EventSource("/live");
+    stream = new EventSource(`/live?${document.body.dataset.since}`);
     stream.addEventListener("open", () => { document.body.dataset.live = "yes"; });
     stream.addEventListener("moved", (event) => {
       const news = JSON.parse(event.data);
+      document.body.dataset.since = news.since;
       if (news.orders.length || one("#queue")) moved(news.orders.length || one("#order") ? news.orders : null);
     });
     stream.addEventListener("signed-out", signedOut);
