@@ -15,10 +15,10 @@ UV_PIP      := $(UV) pip install --quiet --python $(BIN)/python
 INSTALL     := $(if $(UV),$(UV_PIP),$(PIP))
 SOURCES     := server order_types tests docs bench bundle interop
 
-.PHONY: help setup demo test check walk interop bench format docs build bundle clean
+.PHONY: help setup demo test check walk interop bench format docs screenshots build bundle clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 setup: $(VENV)/.ready ## make .venv with workdocket in it
 	@echo "ready: $(BIN)/workdocket"
@@ -60,6 +60,9 @@ format: $(VENV)/.ready-dev ## format the code and mend what lint can mend
 
 docs: $(VENV)/.ready-dev ## write the generated reference pages
 	@$(BIN)/python docs/generate.py
+
+screenshots: $(VENV)/.ready-dev ## take the pictures of the inbox in docs/images anew (needs Chromium)
+	@$(BIN)/python -m tests.inbox
 
 build: $(VENV)/.ready-dev ## build the wheel and the source archive into dist/
 	@rm -rf dist

@@ -59,7 +59,10 @@ class OrderPage:
 
 @dataclass(frozen=True, slots=True)
 class EventQuery:
-    """Which audit rows to read, oldest first, all after sequence number ``after``."""
+    """Which audit rows to read, oldest first, all after sequence number ``after`` and before ``before``.
+
+    With ``newest`` the last of them come first.
+    """
 
     order_id: str | None = None
     item_id: str | None = None
@@ -67,6 +70,8 @@ class EventQuery:
     actor: str | None = None
     after: int = 0
     limit: int = 50
+    before: int | None = None
+    newest: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +200,10 @@ class ReadTx(Protocol):
 
     def diff(self, order_id: str) -> dict[str, Any] | None: ...
     def events(self, query: EventQuery) -> tuple[Event, ...]: ...
+    def marks(self, event: str, since: int, limit: int) -> tuple[tuple[int, str], ...]:
+        """When and to which order the newest events of that name happened, from ``since`` on, the last first."""
+        ...
+
     def last_event(self, order_id: str | None = None) -> int: ...
     def recent_events(self, order_id: str, limit: int) -> tuple[Event, ...]: ...
     def rank_after(self, line: Line, rank: int) -> WorkItem | None:

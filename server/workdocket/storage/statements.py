@@ -371,12 +371,16 @@ EVENT_FILTERS = {
     "item_id": "item_id = :item_id",
     "event": "event = :event",
     "actor": "actor_id = :actor",
+    "before": "seq < :before",
 }
 
 
-def list_events(where: Sequence[str]) -> str:
-    conditions = " AND ".join(["seq > :after", *where])
-    return f"SELECT {_list(EVENT)} FROM events WHERE {conditions} ORDER BY seq LIMIT :limit + 0"
+def list_events(where: Sequence[str], *, newest: bool) -> str:
+    conditions, order = " AND ".join(["seq > :after", *where]), "seq DESC" if newest else "seq"
+    return f"SELECT {_list(EVENT)} FROM events WHERE {conditions} ORDER BY {order} LIMIT :limit + 0"
+
+
+MARKS = "SELECT at, order_id FROM events WHERE event = :event ORDER BY seq DESC LIMIT :limit + 0"
 
 
 RECALL = "SELECT request_hash, answer FROM answers WHERE scope = :scope AND created_at >= :since"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import takewhile
 from typing import Any, Protocol
 
 from workdocket.domain.model import (
@@ -219,12 +220,16 @@ class ReadTables:
     def events(self, query: EventQuery) -> tuple[Event, ...]:
         wanted = {name: getattr(query, name) for name in sql.EVENT_FILTERS if getattr(query, name) is not None}
         where = [sql.EVENT_FILTERS[name] for name in wanted]
-        rows = self._all(sql.list_events(where), **wanted, after=query.after, limit=query.limit)
+        rows = self._all(sql.list_events(where, newest=query.newest), **wanted, after=query.after, limit=query.limit)
         return tuple(codec.event(row) for row in rows)
 
     def recent_events(self, order_id: str, limit: int) -> tuple[Event, ...]:
         rows = self._all(sql.RECENT_EVENTS, order_id=order_id, limit=limit)
         return tuple(codec.event(row) for row in reversed(rows))
+
+    def marks(self, event: str, since: int, limit: int) -> tuple[tuple[int, str], ...]:
+        rows = self._all(sql.MARKS, event=event, limit=limit)
+        return tuple(takewhile(lambda row: row[0] >= since, rows))
 
     def last_event(self, order_id: str | None = None) -> int:
         row = self._one(sql.LAST_EVENT_OF_ORDER, order_id=order_id) if order_id else self._one(sql.LAST_EVENT)

@@ -1,4 +1,7 @@
-"""Every way in by HTTP, as one ASGI application: MCP at /mcp and /sse, tools at /v1, /healthz; one guard in front."""
+"""Every way in by HTTP, as one ASGI application: the inbox at /, MCP at /mcp and /sse, tools at /v1, /healthz.
+
+One guard is in front of all.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +33,7 @@ from workdocket.surfaces.bearer import bearer
 from workdocket.surfaces.entrance import Address, Admission, refusal
 from workdocket.surfaces.http import SAFE, Health, Shim, not_allowed
 from workdocket.surfaces.identity import Caller, calling
+from workdocket.surfaces.inbox.routes import Inbox
 from workdocket.surfaces.problems import unexpected
 from workdocket.surfaces.server import Door
 from workdocket.surfaces.sessions import Sessions
@@ -61,6 +65,7 @@ class Web:
         self._sessions = Sessions(
             self._door._lowlevel_server, security_settings=guarded, max_request_body_size=most_bytes
         )
+        verify = bearer(house)
         sse = self._door.sse_app(transport_security=guarded, max_request_body_size=most_bytes)
         self.app: ASGIApp = Starlette(
             routes=[
@@ -70,6 +75,7 @@ class Web:
                 Route("/v1/{tool}", Shim(house)),
                 *_guarded([Route("/mcp", StreamableHTTPASGIApp(self._sessions))]),
                 *_guarded(sse.routes),
+                *Inbox(house, verify, local).routes,
             ],
             middleware=[
                 Middleware(Address, settings=house.settings),
@@ -84,7 +90,7 @@ class Web:
                     Admission,
                     local=local,
                     demanded=house.tokens.demanded,
-                    verify=bearer(house),
+                    verify=verify,
                     challenge=partial(oauth.challenge, house.settings),
                     most_bytes=most_bytes,
                 ),

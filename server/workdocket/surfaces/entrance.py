@@ -17,6 +17,7 @@ from workdocket.domain.errors import WorkError
 from workdocket.settings import Settings
 from workdocket.surfaces.bearer import Verify
 from workdocket.surfaces.identity import Caller, calling
+from workdocket.surfaces.inbox.paths import is_inbox
 from workdocket.surfaces.problems import problem
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -132,10 +133,12 @@ class Admission:
             calling.reset(before)
 
     async def _admitted(self, scope: Scope) -> Caller | None:
-        """Who is calling; ``None`` for somebody unknown on a path that is open to all."""
+        """Who is calling; ``None`` for somebody unknown on a path that is open to all, or that asks by itself."""
         headers = Headers(scope=scope)
         self._small_enough(headers)
         given = headers.getlist("authorization")
+        if not given and is_inbox(scope["path"]):
+            return None
         if not given:
             if not await self._demanded():
                 return self._local

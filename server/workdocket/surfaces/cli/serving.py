@@ -32,8 +32,8 @@ def serve(
 ) -> None:
     """Serve MCP over stdio, as Claude Desktop or Cursor starts it, or everything over HTTP.
 
-    http serves MCP at /mcp and /sse, the tools for programs at /v1, and /healthz. Role and actor are those of callers
-    without a token; once a token was made, nobody comes in without one.
+    http serves the inbox for reviewers at /, MCP at /mcp and /sse, the tools for programs at /v1, and /healthz. Role
+    and actor are those of callers without a token; once a token was made, nobody comes in without one.
     """
     gc.disable()  # a tenth of the start is looking for garbage in what imports leave, which is none
     from workdocket.surfaces.identity import local_caller

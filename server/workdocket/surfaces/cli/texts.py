@@ -2,57 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from difflib import SequenceMatcher
+from collections.abc import Iterator
 from typing import Any
 
 from rich.cells import chop_cells
 from rich.text import Text
 
-from workdocket.domain.diff import pointer
+from workdocket.surfaces import texts
+from workdocket.surfaces.texts import Change, has_lines, leaves, plain
 
-Change = Mapping[str, Any]
-
-AROUND = 3
-"""Lines that stay as they are, shown before and after each change."""
-
-MOST_COMPARED = 2_000
-"""Lines; of a longer text all that was comes first, then all that is."""
+__all__ = ["Change", "compared", "has_lines", "leaves", "plain"]
 
 COLOURS = {"-": "red", "+": "green"}
 TAB = "→   "
-NO_NEWLINE = "\\ no newline at the end"
-
-
-def plain(value: Any) -> str:
-    """A value as harmless text on one line: control characters made visible."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return "".join(one if one.isprintable() else f"\\x{ord(one):02x}" for one in text)
-
-
-def has_lines(value: Any) -> bool:
-    """Whether there is a text of several lines in a JSON value."""
-    match value:
-        case str():
-            return "\n" in value
-        case dict():
-            return any(map(has_lines, value.values()))
-        case list():
-            return any(map(has_lines, value))
-    return False
-
-
-def leaves(change: Change) -> Iterator[Change]:
-    """The change; where it adds or removes an object or a list with such texts in it, one for each value inside."""
-    side = "before" if change["after"] is None else "after"
-    value = change[side]
-    one_sided = change["before"] is None or change["after"] is None
-    if not (one_sided and isinstance(value, dict | list) and has_lines(value)):
-        yield change
-        return
-    for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
-        yield from leaves({**change, "path": pointer(change["path"], key), side: inner})
 
 
 def compared(before: Any, after: Any, width: int) -> Iterator[Text]:
@@ -60,39 +22,14 @@ def compared(before: Any, after: Any, width: int) -> Iterator[Text]:
 
     A line that is too long goes on after its sign and a mark, so that no part of it passes for a line of its own.
     """
-    old, new = _lines(before, after), _lines(after, before)
-    for group in _groups(old, new):
-        if group[0][3] > 0:
-            yield Text(f"@@ {group[0][3] + 1} @@", style="cyan")
-        for kind, old_first, old_end, new_first, new_end in group:
-            if kind == "equal":
-                yield from _folded(" ", new[new_first:new_end], width)
-            else:
-                yield from _folded("-", old[old_first:old_end], width)
-                yield from _folded("+", new[new_first:new_end], width)
+    for sign, line in texts.compared(before, after):
+        if sign == "@":
+            yield Text(f"@@ {line} @@", style="cyan")
+        else:
+            yield from _folded(sign, line, width)
 
 
-Group = Sequence[tuple[str, int, int, int, int]]
-
-
-def _groups(old: Sequence[str], new: Sequence[str]) -> Iterator[Group]:
-    if max(len(old), len(new)) > MOST_COMPARED:
-        return iter([[("replace", 0, len(old), 0, len(new))]])
-    return iter(SequenceMatcher(None, old, new).get_grouped_opcodes(AROUND))
-
-
-def _lines(value: Any, other: Any) -> list[str]:
-    if value is None:
-        return []
-    if not isinstance(value, str):
-        return [plain(value)]
-    *lines, last = value.split("\n")
-    unlike = isinstance(other, str) and other.endswith("\n")
-    return [*lines, *([last] if last else []), *([NO_NEWLINE] if last and unlike else [])]
-
-
-def _folded(sign: str, lines: Sequence[str], width: int) -> Iterator[Text]:
-    for line in lines:
-        pieces = chop_cells(plain(line.replace("\t", TAB)), max(width - 2, 2)) or [""]
-        for n, piece in enumerate(pieces):
-            yield Text(f"{sign}{'…' if n else ' '}{piece}".rstrip(), style=COLOURS.get(sign, ""))
+def _folded(sign: str, line: str, width: int) -> Iterator[Text]:
+    pieces = chop_cells(plain(line.replace("\t", TAB)), max(width - 2, 2)) or [""]
+    for n, piece in enumerate(pieces):
+        yield Text(f"{sign}{'…' if n else ' '}{piece}".rstrip(), style=COLOURS.get(sign, ""))
