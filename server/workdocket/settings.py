@@ -1,4 +1,4 @@
-"""One frozen Settings. Nothing else in the program reads the environment or a configuration file."""
+"""One frozen Settings. Nothing else in the program takes a setting from the environment or a configuration file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
+
+from workdocket.channel import Channel
 
 PREFIX = "WORKDOCKET_"
 FILE = "workdocket.toml"
@@ -82,6 +84,18 @@ def _listed(value: Any) -> Any:
 
 def _none(value: Any) -> Any:
     return None if isinstance(value, str) and value.strip().lower() in ("", "none") else value
+
+
+def _tables(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def _told_apart(channels: tuple[Channel, ...]) -> tuple[Channel, ...]:
+    names = [channel.name for channel in channels]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"There are two channels of the name {twice[0]}")
+    return channels
 
 
 def _lower(value: Any) -> Any:
@@ -200,6 +214,14 @@ class Settings(BaseModel):
         "agent", description="Whether who comes with a token of the issuer counts as an agent or as a person (user)."
     )
 
+    notify: Annotated[tuple[Channel, ...], BeforeValidator(_tables), AfterValidator(_told_apart)] = Field(
+        (),
+        repr=False,
+        description="Who is told when an order waits for review, comes near its deadline or fails: tables [[notify]] "
+        "in the file, elsewhere a list in JSON. See docs/how-to/notifications.md.",
+    )
+    notify_attempts: Count = Field(8, description="How often one notification is tried, over some ten hours.")
+
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
         "warning", description="Least weight of what is logged: debug, info, warning or error."
     )
@@ -270,7 +292,11 @@ _OF_HTTP = ("host", "port", "allowed_origins", "allowed_hosts")
 def _as_text(value: Any) -> str:
     if isinstance(value, str):
         return value
-    return "none" if value is None else json.dumps(value, ensure_ascii=False)
+    return "none" if value is None else json.dumps(value, ensure_ascii=False, default=_table)
+
+
+def _table(channel: Channel) -> dict[str, Any]:
+    return channel.model_dump(exclude_unset=True)
 
 
 def _command_line_source(overrides: Mapping[str, Any], cwd: Path) -> _Source:
@@ -297,9 +323,19 @@ def _misfits(error: ValidationError, sources: list[_Source]) -> Iterator[str]:
     for fault in error.errors(include_url=False, include_input=False, include_context=False):
         key = str(fault["loc"][0])
         source = next(source for source in reversed(sources) if key in source.values)
-        given = "" if key == "database" else f" is {source.values[key]!r}"
+        given = "" if key in _SECRETIVE else f" is {source.values[key]!r}"
         reason = fault["msg"].removeprefix("Value error, ")
-        yield f"{source.name}: {source.label(key)}{given}. {reason}. {Settings.model_fields[key].description}"
+        where = f"{source.label(key)}{_within(fault['loc'][1:])}" if key == "notify" else source.label(key)
+        yield f"{source.name}: {where}{given}. {reason}. {Settings.model_fields[key].description}"
+
+
+_SECRETIVE = ("database", "notify")
+"""Settings whose values are not repeated: an address may have a password in it."""
+
+
+def _within(place: Sequence[int | str]) -> str:
+    """Where in a list of tables: ``[0].on[1]``."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
 
 
 def _located(settings: Settings, folders: Mapping[str, Path]) -> Settings:
@@ -309,6 +345,8 @@ def _located(settings: Settings, folders: Mapping[str, Path]) -> Settings:
         update["database"] = f"{SQLITE}{folders['database'] / settings.database_path.expanduser()}"
     for key in {"order_types", "generators"} & folders.keys():
         update[key] = tuple(_located_plugin(spec, folders[key]) for spec in getattr(settings, key))
+    if "notify" in folders:
+        update["notify"] = tuple(channel.located(folders["notify"]) for channel in settings.notify)
     return settings.model_copy(update=update)
 
 

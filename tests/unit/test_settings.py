@@ -47,6 +47,7 @@ DEFAULTS = {
     "host": "127.0.0.1", "port": 8787, "allowed_origins": (), "allowed_hosts": (),
     "public_url": None, "max_calls_per_minute": None,
     "oauth_issuer": None, "oauth_audience": None, "oauth_roles_claim": "scope", "oauth_kind": "agent",
+    "notify": (), "notify_attempts": 8,
     "log_level": "warning", "log_format": "text", "metrics": "none",
 }  # fmt: skip
 
