@@ -20,7 +20,7 @@ from tests.support.receiver import Manner, Receiver, receiver
 from workdocket.channel import Channel, Message, NotDelivered
 from workdocket.delivery import webhook
 from workdocket.domain.model import iso
-from workdocket.service.notify import GONE_AFTER_MS
+from workdocket.service.notify import GONE_AFTER_MS, Notifier
 
 SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
 ALL = ["review", "deadline", "failed", "completed", "rejected"]
@@ -258,9 +258,7 @@ async def test_a_receiver_verifies_a_message_with_the_library_of_the_specificati
 
 
 @pytest.mark.scenario("notify-signed")
-async def test_a_secret_is_read_from_its_file_and_without_one_nothing_is_signed(
-    tmp_path: Path, post: Receiver
-) -> None:
+async def test_a_secret_is_read_from_its_file_and_without_one_nothing_is_signed(tmp_path: Path, post: Receiver) -> None:
     (tmp_path / "hush").write_text(f"{SECRET}\n")
     clock = HandClock(time.time_ns() // 1_000_000)
     async with told(tmp_path, channel(post, secret_file="hush"), channel(post, "plain"), clock=clock) as home:
@@ -340,8 +338,64 @@ async def test_what_is_never_taken_is_given_up_with_an_event_and_harms_no_order(
 async def test_a_receiver_that_says_nothing_is_not_waited_for(post: Receiver) -> None:
     post.manners = ["mute"]
     message = Message("msg_1", "workdocket.test", 0, "", "", {})
-    with pytest.raises(NotDelivered, match="^no answer within 0.2 s$"):
+    with pytest.raises(NotDelivered, match=r"^no answer within 0\.2 s$"):
         await webhook.post(Channel(name="desk", webhook=post.url), message, 0, seconds=0.2)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_where_nobody_speaks_http_an_attempt_fails_in_words(post: Receiver, scheme: str) -> None:
+    url = post.url if scheme == "https" else "http://127.0.0.1:1/hush"
+    message = Message("msg_1", "workdocket.test", 0, "", "", {})
+    with pytest.raises(NotDelivered, match=r"^no connection$"):
+        await webhook.post(Channel(name="desk", webhook=url.replace("http:", f"{scheme}:")), message, 0)
+
+
+@pytest.mark.parametrize(
+    ("asked", "seconds"),
+    [
+        ("Wed, 21 Oct 2026 07:28:30 GMT", 30),
+        ("Wed, 21 Oct 2026 07:27:00 GMT", 0),
+        ("Sat, 21 Oct 2045 07:28:00 GMT", 86_400),
+        ("7", 7),
+        ("-7", 0),
+        ("", 0),
+        ("later", 0),
+    ],
+)
+def test_a_pause_is_asked_for_in_seconds_or_until_a_time(asked: str, seconds: float) -> None:
+    assert webhook.seconds_of(asked, 1_792_567_680.0) == seconds
+
+
+@pytest.mark.scenario("notify-given-up")
+async def test_a_message_that_ends_every_process_is_given_up(tmp_path: Path, post: Receiver) -> None:
+    post.manners = ["mute"]
+    async with told(tmp_path, channel(post), notify_attempts=1) as home:
+        await handed_in(home)
+        sending = asyncio.create_task(home.app.notifier.send_due("desk"))
+        await post.next()
+        sending.cancel()
+        await asyncio.wait([sending])
+    async with told(tmp_path, channel(post), notify_attempts=1, clock=home.clock, ids=home.ids) as successor:
+        await sent(successor, post)
+
+        [event] = (await successor.person("a").ok("events", event="notification.given_up"))["events"]
+    assert event["message"] == "every attempt ended with its process"
+    assert len(post.got) == 1
+
+
+@pytest.mark.scenario("notify-secrets")
+async def test_a_fault_of_ours_is_a_failed_attempt_and_says_no_more_than_its_kind(
+    tmp_path: Path, post: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def faulty(channel: Channel, message: Message, now: int) -> None:
+        raise ValueError("hush-hush")
+
+    async with told(tmp_path, channel(post)) as home:
+        await handed_in(home)
+        await Notifier(home.app.desk, faulty).send_due("desk")
+
+    assert [row["error"] for row in outbox(tmp_path)] == ["an error of kind ValueError"]
+    assert "hush-hush" not in caplog.text
 
 
 # that it is in nobody's way
@@ -452,5 +506,3 @@ async def test_a_reason_from_explain_is_not_a_notification(tmp_path: Path, post:
 
     assert "notify" not in str(answer)
     assert len(answer["reasons"]) == 1
-
-

@@ -78,7 +78,7 @@ def receiver(*manners: Manner) -> Iterator[Receiver]:
 class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         made: Receiver = self.server.receiver  # type: ignore[attr-defined]
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         headers = {name.lower(): value for name, value in self.headers.items()}
         manner = made.keep(Got(self.path, headers, body))
         if manner == "mute":
@@ -92,6 +92,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    do_GET = do_POST
+    def do_GET(self) -> None:
+        """Who follows a redirect is seen as well."""
+        self.do_POST()
 
     def log_message(self, format: str, *args: Any) -> None: ...

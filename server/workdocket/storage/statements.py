@@ -340,7 +340,7 @@ DUE_NOTIFICATIONS = (
     " ORDER BY next_at LIMIT :limit + 0"
 )
 NEXT_NOTIFICATION_AT = f"SELECT MIN(next_at) FROM {_OUTBOX} AND channel = :channel AND claim IS NULL"
-OLD_NOTIFICATIONS = f"SELECT {_list(EFFECT)} FROM {_OUTBOX} AND next_at <= :before ORDER BY next_at LIMIT :limit + 0"
+OLD_NOTIFICATIONS = f"SELECT {_list(EFFECT)} FROM {_OUTBOX} AND next_at <= :before LIMIT :limit + 0"
 UNDELIVERED = (
     f"SELECT {_list(EFFECT)} FROM effects WHERE channel IS NOT NULL AND state <> 'done'"
     " ORDER BY next_at DESC, id LIMIT :limit + 0"
