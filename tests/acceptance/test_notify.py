@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from tests.support.harness import HandClock, House, held, house
 from tests.support.receiver import Manner, Receiver, receiver
 from workdocket.channel import Channel, Message, NotDelivered
 from workdocket.delivery import webhook
-from workdocket.domain.model import iso
+from workdocket.domain.model import Change, iso
 from workdocket.service.notify import GONE_AFTER_MS, Notifier
 
 SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
@@ -428,6 +429,23 @@ async def test_two_processes_that_know_the_channel_send_each_message_once(tmp_pa
     assert sorted(one.json["data"]["order_id"] for one in post.got) == sorted(orders)
 
 
+@pytest.mark.scenario("notify-once")
+async def test_what_another_process_has_taken_over_is_left_to_it(tmp_path: Path, post: Receiver) -> None:
+    async with told(tmp_path, channel(post)) as home:
+        await handed_in(home)
+
+        async def overtaken(channel: Channel, message: Message, now: int) -> None:
+            def body(tx: Any) -> None:
+                [mine] = [one for one in tx.effects("WO-1") if one.kind == "notify"]
+                tx.apply(Change(effects=(replace(mine, claim="other:1", attempts=2),)))
+
+            await home.app.desk.change(body)
+
+        await Notifier(home.app.desk, overtaken).send_due("desk")
+
+    assert [(row["state"], row["claim"], row["attempts"]) for row in outbox(tmp_path)] == [("pending", "other:1", 2)]
+
+
 @pytest.mark.scenario("notify-gone")
 async def test_what_waits_for_a_channel_that_is_gone_is_left_for_a_week_and_then_dropped(
     tmp_path: Path, post: Receiver, caplog: pytest.LogCaptureFixture
@@ -490,6 +508,13 @@ async def test_without_a_good_secret_nothing_is_sent(
         assert await sent(home, post) == []
 
     assert [row["error"] for row in outbox(tmp_path)] == [said]
+
+
+async def test_a_secret_that_is_not_in_its_file_is_told_without_its_place(tmp_path: Path, post: Receiver) -> None:
+    async with told(tmp_path, channel(post, secret_file="none")) as home:
+        [row] = (await home.app.notifier.test("desk"))["channels"]
+
+    assert (row["delivered"], row["reason"]) == (False, "secret_file is empty or cannot be read")
 
 
 async def test_a_reason_from_explain_is_not_a_notification(tmp_path: Path, post: Receiver) -> None:
