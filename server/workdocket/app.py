@@ -12,12 +12,14 @@ from typing import Any
 
 import anyio
 
+from workdocket.delivery import deliver
 from workdocket.domain.errors import WorkError
 from workdocket.ports import Clock, Ids, Job
 from workdocket.raised import as_raised
 from workdocket.registry import Registry, load, load_generators
 from workdocket.service.desk import Desk
 from workdocket.service.effects import Effects
+from workdocket.service.notify import Notifier
 from workdocket.service.orders import Orders
 from workdocket.service.review import Reviews
 from workdocket.service.scheduler import Scheduler
@@ -61,6 +63,7 @@ class App:
     tokens: Tokens
     pace: Pace
     scheduler: Scheduler
+    notifier: Notifier
     sweeper: Sweeper
 
 
@@ -93,6 +96,7 @@ async def open_app(
                 app = assemble(desk)
                 if sweep:
                     background.start_soon(app.sweeper.run)
+                    background.start_soon(app.notifier.run)
                 try:
                     yield app
                 finally:
@@ -127,7 +131,9 @@ def assemble(desk: Desk) -> App:
     effects = Effects(desk, orders)
     scheduler = Scheduler(desk, orders)
     reviews = Reviews(desk)
+    notifier = Notifier(desk, deliver)
     desk.begin = effects.begin
+    desk.tell = notifier.tell
     effects.approve_by_rule = reviews.approve_by_rule
     return App(
         settings=desk.settings,
@@ -140,7 +146,8 @@ def assemble(desk: Desk) -> App:
         tokens=Tokens(desk),
         pace=Pace(desk.settings.max_calls_per_minute),
         scheduler=scheduler,
-        sweeper=Sweeper(desk, effects, scheduler),
+        notifier=notifier,
+        sweeper=Sweeper(desk, effects, scheduler, notifier),
     )
 
 

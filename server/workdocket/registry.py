@@ -37,8 +37,9 @@ from workdocket.plugins import (
     strange_members,
     takes,
 )
+from workdocket.rule import GateRule
 from workdocket.schema import SchemaError, Validator, meaning
-from workdocket.settings import TYPE_FILES, GateRule
+from workdocket.settings import TYPE_FILES
 from workdocket.timetable import Timetable, TimetableError, zone_of
 from workdocket.wording import nearest
 

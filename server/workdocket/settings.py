@@ -1,4 +1,4 @@
-"""One frozen Settings. Nothing else in the program reads the environment or a configuration file."""
+"""One frozen Settings. Nothing else in the program takes a setting from the environment or a configuration file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -21,12 +21,10 @@ from pydantic import (
     Field,
     ValidationError,
     ValidationInfo,
-    model_validator,
 )
 
-from workdocket.domain.expression import Expression
-from workdocket.domain.gate import MOST_APPROVERS, Gate, Rule
-from workdocket.domain.model import Approval
+from workdocket.channel import Channel
+from workdocket.rule import GateRule
 
 PREFIX = "WORKDOCKET_"
 FILE = "workdocket.toml"
@@ -98,13 +96,16 @@ def _tables(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str) else value
 
 
-def _condition(text: str) -> str:
-    Expression(text)
-    return text
-
-
 def _none(value: Any) -> Any:
     return None if isinstance(value, str) and value.strip().lower() in ("", "none") else value
+
+
+def _told_apart(channels: tuple[Channel, ...]) -> tuple[Channel, ...]:
+    names = [channel.name for channel in channels]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"There are two channels of the name {twice[0]}")
+    return channels
 
 
 def _lower(value: Any) -> Any:
@@ -116,29 +117,6 @@ PositiveOrZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Limit = Annotated[Count | None, BeforeValidator(_none)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
-
-
-class GateRule(BaseModel):
-    """A rule that chooses the gate of an order: ``when`` it is true. Order types and settings write it alike; ``type``
-    is a pattern for names of types, in the settings only."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    gate: Approval
-    when: Annotated[str, AfterValidator(_condition)] = "true"
-    quorum: Annotated[int, Field(strict=True, ge=1, le=MOST_APPROVERS)] = 1
-    name: Annotated[str, Field(min_length=1, max_length=80)] | None = None
-    type: Annotated[str, Field(min_length=1, max_length=120)] = "*"
-
-    @model_validator(mode="after")
-    def passable(self) -> GateRule:
-        if self.gate == "auto" and self.quorum > 1:
-            raise ValueError("the system is one: no quorum above 1 is reached by auto")
-        return self
-
-    def rule(self, n: int) -> Rule:
-        """As it is asked; ``n`` names one that has no name."""
-        return Rule(Expression(self.when), Gate.of(self.gate, self.quorum, self.name or f"rule {n}"))
 
 
 class Settings(BaseModel):
@@ -256,6 +234,14 @@ class Settings(BaseModel):
         "agent", description="Whether who comes with a token of the issuer counts as an agent or as a person (user)."
     )
 
+    notify: Annotated[tuple[Channel, ...], BeforeValidator(_tables), AfterValidator(_told_apart)] = Field(
+        (),
+        repr=False,
+        description="Who is told when an order waits for review, comes near its deadline or fails: tables [[notify]] "
+        "in the file, elsewhere a list in JSON. See docs/how-to/notifications.md.",
+    )
+    notify_attempts: Count = Field(8, description="How often one notification is tried, over some ten hours.")
+
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
         "warning", description="Least weight of what is logged: debug, info, warning or error."
     )
@@ -326,11 +312,11 @@ _OF_HTTP = ("host", "port", "allowed_origins", "allowed_hosts")
 def _as_text(value: Any) -> str:
     if isinstance(value, str):
         return value
-    return "none" if value is None else json.dumps(value, ensure_ascii=False, default=_as_table)
+    return "none" if value is None else json.dumps(value, ensure_ascii=False, default=_table)
 
 
-def _as_table(rule: GateRule) -> dict[str, Any]:
-    return rule.model_dump(exclude_defaults=True)
+def _table(row: GateRule | Channel) -> dict[str, Any]:
+    return row.model_dump(exclude_defaults=True) if isinstance(row, GateRule) else row.model_dump(exclude_unset=True)
 
 
 def _command_line_source(overrides: Mapping[str, Any], cwd: Path) -> _Source:
@@ -357,11 +343,19 @@ def _misfits(error: ValidationError, sources: list[_Source]) -> Iterator[str]:
     for fault in error.errors(include_url=False, include_input=False, include_context=False):
         key = str(fault["loc"][0])
         source = next(source for source in reversed(sources) if key in source.values)
-        given = "" if key == "database" else f" is {source.values[key]!r}"
-        if key == "gates":
-            given = "".join(f"[{one + 1}]" if isinstance(one, int) else f": {one}" for one in fault["loc"][1:])
+        given = "" if key in ("database", *_TABLES) else f" is {source.values[key]!r}"
+        within = _within(fault["loc"][1:]) if key in _TABLES else ""
         reason = fault["msg"].removeprefix("Value error, ")
-        yield f"{source.name}: {source.label(key)}{given}. {reason}. {Settings.model_fields[key].description}"
+        yield f"{source.name}: {source.label(key)}{within}{given}. {reason}. {Settings.model_fields[key].description}"
+
+
+_TABLES = ("gates", "notify")
+"""Settings that are lists of tables. A fault says its place instead of the value: an address may have a password."""
+
+
+def _within(place: Sequence[int | str]) -> str:
+    """Where in a list of tables, counted from 1: ``[1]: quorum``."""
+    return "".join(f"[{part + 1}]" if isinstance(part, int) else f": {part}" for part in place)
 
 
 def _located(settings: Settings, folders: Mapping[str, Path]) -> Settings:
@@ -371,6 +365,8 @@ def _located(settings: Settings, folders: Mapping[str, Path]) -> Settings:
         update["database"] = f"{SQLITE}{folders['database'] / settings.database_path.expanduser()}"
     for key in {"order_types", "generators"} & folders.keys():
         update[key] = tuple(_located_plugin(spec, folders[key]) for spec in getattr(settings, key))
+    if "notify" in folders:
+        update["notify"] = tuple(channel.located(folders["notify"]) for channel in settings.notify)
     return settings.model_copy(update=update)
 
 

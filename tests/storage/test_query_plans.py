@@ -244,6 +244,22 @@ async def test_each_search_uses_the_index_that_was_made_for_it(
     assert {statement: plan for statement, plan in found.items() if EXPECTED[statement] not in plan} == {}
 
 
+@pytest.mark.scenario("notify-apart")
+async def test_effects_and_the_notifications_of_a_channel_are_found_apart(
+    tmp_path: Path, filled: Callable[[Path, int], None]
+) -> None:
+    filled(tmp_path, SHORT)
+    given = {"channel": "desk", "now": 0, "limit": 1}
+
+    assert plan_of(tmp_path, sql.DUE_NOTIFICATIONS, given) == [
+        "SEARCH effects USING INDEX notifications_pending (channel=? AND next_at<?)"
+    ]
+    assert plan_of(tmp_path, sql.NEXT_NOTIFICATION_AT, given) == [
+        "SEARCH effects USING INDEX notifications_pending (channel=?)"
+    ]
+    assert plan_of(tmp_path, sql.NEXT_EFFECT_AT, {}) == ["SEARCH effects USING INDEX effects_pending"]
+
+
 @pytest.mark.scenario("constant-checkout")
 async def test_what_was_planned_once_is_not_planned_again(tmp_path: Path, filled: Callable[[Path, int], None]) -> None:
     # given

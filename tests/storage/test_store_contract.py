@@ -630,6 +630,58 @@ async def test_a_claim_is_extended_by_who_has_it_only(store: RealStore) -> None:
     assert await store.read(lambda tx: tx.due_effects(NOW - 1, 10)) == ()
 
 
+@pytest.mark.scenario("notify-apart")
+async def test_notifications_are_kept_apart_from_other_effects_and_by_channel(store: RealStore) -> None:
+    # given
+    def notification(id: str, at: int, channel: str = "desk", **fields: Any) -> Effect:
+        return Effect(id, "notify", "WO-1", at, {"seq": 1}, channel=channel, **fields)
+
+    rows = (
+        notification("late", NOW + 9),
+        notification("early", NOW),
+        notification("in hand", NOW - 1, claim="somebody's"),
+        notification("other", NOW, "pager"),
+        notification("sent", NOW, state="done"),
+        notification("given up", NOW + 20, state="failed"),
+        Effect("applied", "apply", "WO-1", NOW + 5),
+    )
+    await store.write(lambda tx: (filed(tx), tx.apply(Change(effects=rows))))
+
+    # when
+    def look(tx: ReadTx) -> list[list[str]]:
+        return [
+            [one.id for one in found]
+            for found in (
+                tx.due_notifications("desk", NOW + 9, 10),
+                tx.due_notifications("desk", NOW + 9, 2),
+                tx.due_notifications("desk", NOW - 2, 10),
+                tx.due_effects(NOW + 99, 10),
+                tx.undelivered(10)[0],
+            )
+        ]
+
+    # then
+    assert await store.read(look) == [
+        ["in hand", "early", "late"],
+        ["in hand", "early"],
+        [],
+        ["applied"],
+        ["given up", "late", "early", "other", "in hand"],
+    ]
+    assert await store.read(lambda tx: (tx.next_notification("desk"), tx.next_notification("none"))) == (NOW, None)
+    assert await store.read(lambda tx: tx.next_due()) == NOW + 5
+    assert {one.id for one in await store.read(lambda tx: tx.old_notifications(NOW, 10))} == {
+        "early",
+        "in hand",
+        "other",
+    }
+    assert (await store.read(lambda tx: tx.undelivered(1)))[1] == {
+        ("desk", "pending"): 3,
+        ("desk", "failed"): 1,
+        ("pager", "pending"): 1,
+    }
+
+
 # processes
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from workdocket.settings import Settings, SettingsError, load_settings
+from workdocket.settings import Settings, SettingsError, environment_of, load_settings
 
 Load = Callable[..., Settings]
 
@@ -48,6 +49,7 @@ DEFAULTS = {
     "host": "127.0.0.1", "port": 8787, "allowed_origins": (), "allowed_hosts": (),
     "public_url": None, "max_calls_per_minute": None,
     "oauth_issuer": None, "oauth_audience": None, "oauth_roles_claim": "scope", "oauth_kind": "agent",
+    "notify": (), "notify_attempts": 8,
     "log_level": "warning", "log_format": "text", "metrics": "none",
 }  # fmt: skip
 
@@ -230,6 +232,108 @@ def test_an_issuer_on_this_machine_needs_no_tls(load: Load, issuer: str) -> None
 )
 def test_other_addresses_are_refused(load: Load, given: dict[str, str], said: str) -> None:
     assert said in refusal(load, given)
+
+
+# channels
+
+DESK = {"name": "desk", "webhook": "https://chat.example.com/T0/hush-hush"}
+
+
+@pytest.mark.scenario("notify-settings")
+def test_channels_are_tables_in_the_file_and_a_list_in_json_elsewhere(load: Load, tmp_path: Path) -> None:
+    (tmp_path / "workdocket.toml").write_text(
+        "[[notify]]\nname = 'desk'\nwebhook = 'https://chat.example.com/T0'\nsecret_file = 'keys/desk'\n"
+        "on = ['review']\n[[notify]]\nname = 'tell'\ncommand = ['./tell.sh', '--to', './ann']\n"
+    )
+    of_file = load().notify
+    assert [(one.name, one.on, one.types, one.min_priority, one.before_seconds) for one in of_file] == [
+        ("desk", ("review",), ("*",), 0, 3600),
+        ("tell", ("review", "deadline", "failed"), ("*",), 0, 3600),
+    ]
+    assert of_file[0].secret_file == f"{tmp_path}/keys/desk"
+    assert of_file[1].command == (f"{tmp_path}/tell.sh", "--to", "./ann")
+
+    [desk] = load(WORKDOCKET_NOTIFY=json.dumps([{**DESK, "min_priority": 50, "before_seconds": 0.5}])).notify
+    assert (desk.name, desk.min_priority, desk.before_seconds) == ("desk", 50, 0.5)
+    assert load({"notify": "[]"}).notify == ()
+
+
+def test_channels_are_carried_to_other_processes_as_they_are(load: Load) -> None:
+    here = load({"notify": [{**DESK, "secret_file": "key"}, {"name": "tell", "command": ["say"], "on": ["failed"]}]})
+
+    assert load(**environment_of(here), cwd=Path("/")).notify == here.notify
+
+
+@pytest.mark.scenario("notify-settings")
+@pytest.mark.parametrize(
+    ("channel", "said"),
+    [
+        ({**DESK, "webhok": "x"}, "has no key webhok (did you mean webhook?)"),
+        ({**DESK, "qqq": 1}, "has no key qqq."),
+        ({**DESK, "secret": "hush"}, "No secret stands in the settings: secret_env names"),
+        (
+            {**DESK, "on": ["reviw"]},
+            ": on[1]. Input should be 'review', 'deadline', 'failed', 'completed' or 'rejected'",
+        ),
+        ({**DESK, "on": []}, "is told of nothing"),
+        ({**DESK, "types": []}, "is told of nothing"),
+        ({**DESK, "name": "De sk"}, ": name. "),
+        ({**DESK, "before_seconds": -1}, ": before_seconds. "),
+        ({**DESK, "command": ["say"]}, "needs one of webhook, command and desktop"),
+        ({"name": "desk"}, "needs one of webhook, command and desktop"),
+        ({**DESK, "secret_env": "A", "secret_file": "b"}, "one secret"),
+        ({"name": "desk", "command": ["say"], "secret_env": "A"}, "one secret"),
+        ({"name": "desk", "command": "say it"}, "valid tuple"),
+        ({**DESK, "webhook": "chat.example.com"}, "is an https:// address"),
+        ({**DESK, "webhook": "file:///hush"}, "is an https:// address"),
+        ({**DESK, "webhook": "https://ann:hush@chat.example.com"}, "no user and no password"),
+        ({**DESK, "webhook": "http://chat.example.com"}, "needs https://"),
+        ({**DESK, "webhook": "http://8.8.8.8"}, "needs https://"),
+        ({**DESK, "webhook": "http://134744072"}, "needs https://"),
+        ({**DESK, "webhook": "http://[::1"}, "Invalid IPv6 URL"),
+        ("desk", "valid dictionary"),
+    ],
+)
+def test_a_channel_that_makes_no_sense_is_refused_without_its_address(load: Load, channel: Any, said: str) -> None:
+    message = refusal(load, {"notify": [channel]})
+    assert message.startswith("command line: --set notify[1]")
+    assert said in message
+    assert "hush" not in message
+    assert "pydantic" not in message
+
+
+def test_two_channels_of_one_name_are_refused(load: Load) -> None:
+    assert "two channels of the name desk" in refusal(load, {"notify": [DESK, DESK]})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:5678/x", "http://localhost", "http://[::1]:80", "http://192.168.1.7/x", "http://10.0.0.1",
+        "http://n8n:5678/hook", "http://printer.local", "http://hooks.internal", "https://8.8.8.8", DESK["webhook"],
+    ],
+)  # fmt: skip
+def test_a_webhook_needs_no_tls_on_this_machine_and_its_own_network(load: Load, url: str) -> None:
+    assert load({"notify": [{**DESK, "webhook": url}]}).notify[0].webhook == url
+
+
+@pytest.mark.scenario("notify-desktop")
+@pytest.mark.parametrize(
+    ("platform", "said"),
+    [("linux", "notify-send is not installed"), ("darwin", "osascript is not"), ("beos", "none is known for beos")],
+)
+def test_a_desktop_that_is_not_there_is_refused_in_words(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, platform: str, said: str
+) -> None:
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert said in refusal(load, {"notify": [{"name": "here", "desktop": True}]})
+
+
+def test_an_address_is_not_shown_with_the_settings(load: Load) -> None:
+    settings = load({"notify": [DESK]})
+    assert "hush" not in repr(settings) + repr(settings.notify)
+    assert settings.notify[0].way == "webhook https://chat.example.com"
 
 
 # refusals

@@ -53,4 +53,5 @@ EVENTS: Mapping[str, str] = {
     "apply.attempt_failed": "An attempt to make the change failed; whether and when it is tried again.",
     "after_apply.attempt_failed": "An attempt at what follows the change failed; the change stands.",
     "after_apply.done": "What the type does after the change is done.",
+    "notification.given_up": "A notification could not be delivered; by which channel, of what, after how many tries.",
 }

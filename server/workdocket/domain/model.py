@@ -252,10 +252,13 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """Something to do outside any transaction, remembered until it is done. ``next_at`` is the earliest time."""
+    """Something to do outside any transaction, remembered until it is done. ``next_at`` is the earliest time.
+
+    A ``channel`` has those of kind ``notify`` only: the one that they go out by.
+    """
 
     id: str
-    kind: Literal["apply", "after_apply", "auto_approve"]
+    kind: Literal["apply", "after_apply", "auto_approve", "notify"]
     order_id: str
     next_at: int
     data: dict[str, Any] = field(default_factory=dict)
@@ -264,6 +267,7 @@ class Effect:
     claim: str | None = None
     claimed_until: int | None = None
     error: str | None = None
+    channel: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,13 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, TypeVar
 
-from workdocket.domain.decide import Facts
+from workdocket.domain.decide import Facts, notify
+from workdocket.domain.decide.notify import Subscription
 from workdocket.domain.errors import WorkError
-from workdocket.domain.model import Actor, Change, Policy, WorkItem, WorkOrder, canonical, checksum
+from workdocket.domain.model import Actor, Change, Effect, Policy, WorkItem, WorkOrder, canonical, checksum
 from workdocket.ports import Clock, Ids, Job, Moved, ReadTx, Store, WriteTx
 from workdocket.registry import GeneratorEntry, Registry, TypeEntry
 from workdocket.service import limit
@@ -62,7 +64,10 @@ class Call:
 
 @dataclass
 class Desk:
-    """Shared by the service's parts. ``start`` runs a job in the background, ``begin`` an effect."""
+    """Shared by the service's parts. ``start`` runs a job in the background, ``begin`` an effect.
+
+    ``tell`` says that there is something to tell by a channel.
+    """
 
     store: Store
     registry: Registry
@@ -71,6 +76,7 @@ class Desk:
     ids: Ids
     start: Callable[[Job], None]
     begin: Callable[[str], None] = lambda effect_id: None
+    tell: Callable[[str], None] = lambda channel: None
     generators: Sequence[GeneratorEntry] = ()
     policies: dict[str, Policy] = field(default_factory=dict)
     ending: bool = False
@@ -95,6 +101,14 @@ class Desk:
             return rules
         kind, auto_rules = entry.type, self.gates.may_be_auto(entry)
         return replace(rules, approval=kind.approval, quorum=kind.quorum, auto_rules=auto_rules)
+
+    @cached_property
+    def subscriptions(self) -> tuple[Subscription, ...]:
+        """Which channel is told of what."""
+        return tuple(
+            Subscription(one.name, frozenset(one.on), one.types, one.min_priority, round(one.before_seconds * 1000))
+            for one in self.settings.notify
+        )
 
     @property
     def remembered_since(self) -> int:
@@ -163,13 +177,22 @@ class Desk:
     async def _moving(self, body: Callable[[WriteTx], T]) -> T:
         for _ in range(TRIES):
             try:
-                outcome, due = await self.store.write(lambda tx: (body(tx), due_effects(tx.applied, self.clock.now())))
+                outcome, due = await self.store.write(lambda tx: self._whole(tx, body))
             except Moved:
                 continue
-            for effect_id in due:
-                self.begin(effect_id)
+            for effect in due:
+                self.begin(effect.id) if effect.channel is None else self.tell(effect.channel)
             return outcome
         raise WorkError("busy", "others kept changing the same order")
+
+    def _whole(self, tx: WriteTx, body: Callable[[WriteTx], T]) -> tuple[T, list[Effect]]:
+        """The body, whom to tell of its changes, and the effects that are due once all of it is committed."""
+        outcome = body(tx)
+        if self.subscriptions and any(change.events for change in tx.applied):
+            for happening in notify.happenings(tx.applied, tx.last_event()):
+                order = must_find_order(tx, happening.event.order_id)
+                tx.apply(Change(effects=tuple(notify.notifications(happening, order, self.subscriptions))))
+        return outcome, due_effects(tx.applied, self.clock.now())
 
     def facts(self, tx: ReadTx, item_id: str, token: str, actor: Actor) -> Facts:
         """All that a worker's command may look at, as it stands in this transaction."""
@@ -209,10 +232,10 @@ class Desk:
             )
 
 
-def due_effects(changes: Sequence[Change], now: int) -> list[str]:
+def due_effects(changes: Sequence[Change], now: int) -> list[Effect]:
     """The effects that the changes have set off, for this process to begin after the commit."""
     return [
-        effect.id
+        effect
         for change in changes
         for effect in change.effects
         if effect.state == "pending" and effect.claim is None and effect.next_at <= now

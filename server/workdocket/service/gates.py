@@ -10,7 +10,8 @@ from typing import Any
 from workdocket.domain.gate import Gate, Rule, both, first
 from workdocket.domain.model import WorkOrder
 from workdocket.registry import Registry, TypeEntry, stray
-from workdocket.settings import GateRule, SettingsError
+from workdocket.rule import GateRule
+from workdocket.settings import SettingsError
 
 Facts = Mapping[str, Any]
 

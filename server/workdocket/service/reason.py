@@ -54,7 +54,9 @@ class Look:
             yield self._awaiting_review(order)
             yield from self._expiring(order)
         elif order.state == "approved":
-            pending = [effect for effect in self._tx.effects(order.id) if effect.state == "pending"]
+            pending = [
+                effect for effect in self._tx.effects(order.id) if effect.state == "pending" and effect.channel is None
+            ]
             yield from (_effect(order, effect) for effect in pending)
         elif order.state == "failed" and order.error is not None:
             action = f"mend the cause, then retry({order.id!r}); or reject, or cancel"

@@ -15,6 +15,7 @@ from workdocket.ports import ReadTx, WriteTx
 from workdocket.service.claim import expire_overdue
 from workdocket.service.desk import Desk, must_find_order
 from workdocket.service.effects import Effects
+from workdocket.service.notify import Notifier
 from workdocket.service.prune import prune
 from workdocket.service.scheduler import Scheduler
 
@@ -31,10 +32,11 @@ Find = Callable[[ReadTx, int], Sequence[WorkOrder]]
 class Sweeper:
     """Runs in every server; any of them may do any of it."""
 
-    def __init__(self, desk: Desk, effects: Effects, scheduler: Scheduler) -> None:
+    def __init__(self, desk: Desk, effects: Effects, scheduler: Scheduler, notifier: Notifier) -> None:
         self._desk = desk
         self._effects = effects
         self._scheduler = scheduler
+        self._notifier = notifier
 
     async def run(self) -> None:
         while True:
@@ -59,6 +61,7 @@ class Sweeper:
             lambda tx, most: tx.failed_since(given_up, most), lambda tx, order: _dead(tx, order, now)
         )
         await self._expire_reviews(now)
+        await self._notifier.drop_gone()
         await prune(self._desk, most=PRUNED_A_ROUND)
         await self._scheduler.run_due()
         return ended

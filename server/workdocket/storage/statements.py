@@ -33,7 +33,8 @@ DECISION = (
     "order_id", "number", "verdict", "actor_type", "actor_id", "agent", "at", "digest", "comment", "errors",
 )  # fmt: skip
 EFFECT = (
-    "id", "kind", "order_id", "state", "attempts", "next_at", "claim", "claimed_until", "error", "data",
+    "id", "kind", "order_id", "state", "attempts", "next_at", "claim", "claimed_until", "error", "channel",
+    "data",
 )  # fmt: skip
 SLOT = ("generator", "schedule", "at", "state", "crashes", "claim", "claimed_until", "outcome")
 TOKEN = (
@@ -343,10 +344,23 @@ INSERT_DECISION = _insert("decisions", DECISION)
 
 EFFECTS_OF_ORDER = f"SELECT {_list(EFFECT)} FROM effects WHERE order_id = :order_id ORDER BY next_at, id"
 EFFECT_BY_ID = f"SELECT {_list(EFFECT)} FROM effects WHERE id = :id"
-DUE_EFFECTS = (
-    f"SELECT {_list(EFFECT)} FROM effects WHERE state = 'pending' AND next_at <= :now ORDER BY next_at LIMIT :limit + 0"
+_PENDING = "effects WHERE state = 'pending' AND channel IS NULL"
+DUE_EFFECTS = f"SELECT {_list(EFFECT)} FROM {_PENDING} AND next_at <= :now ORDER BY next_at LIMIT :limit + 0"
+NEXT_EFFECT_AT = f"SELECT MIN(next_at) FROM {_PENDING} AND claim IS NULL"
+_OUTBOX = "effects WHERE state = 'pending' AND channel IS NOT NULL"
+DUE_NOTIFICATIONS = (
+    f"SELECT {_list(EFFECT)} FROM {_OUTBOX} AND channel = :channel AND next_at <= :now"
+    " ORDER BY next_at LIMIT :limit + 0"
 )
-NEXT_EFFECT_AT = "SELECT MIN(next_at) FROM effects WHERE state = 'pending' AND claim IS NULL"
+NEXT_NOTIFICATION_AT = f"SELECT MIN(next_at) FROM {_OUTBOX} AND channel = :channel AND claim IS NULL"
+OLD_NOTIFICATIONS = f"SELECT {_list(EFFECT)} FROM {_OUTBOX} AND next_at <= :before LIMIT :limit + 0"
+UNDELIVERED = (
+    f"SELECT {_list(EFFECT)} FROM effects WHERE channel IS NOT NULL AND state <> 'done'"
+    " ORDER BY next_at DESC, id LIMIT :limit + 0"
+)
+COUNT_UNDELIVERED = (
+    "SELECT channel, state, COUNT(*) FROM effects WHERE channel IS NOT NULL AND state <> 'done' GROUP BY channel, state"
+)
 UPSERT_EFFECT = _upsert("effects", EFFECT, ("id",))
 EXTEND_CLAIM = "UPDATE effects SET claimed_until = :until WHERE id = :id AND claim = :claim AND state = 'pending'"
 

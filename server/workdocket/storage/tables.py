@@ -207,6 +207,21 @@ class ReadTables:
     def due_effects(self, now: int, limit: int) -> tuple[Effect, ...]:
         return tuple(codec.effect(row) for row in self._all(sql.DUE_EFFECTS, now=now, limit=limit))
 
+    def due_notifications(self, channel: str, now: int, limit: int) -> tuple[Effect, ...]:
+        rows = self._all(sql.DUE_NOTIFICATIONS, channel=channel, now=now, limit=limit)
+        return tuple(codec.effect(row) for row in rows)
+
+    def old_notifications(self, before: int, limit: int) -> tuple[Effect, ...]:
+        return tuple(codec.effect(row) for row in self._all(sql.OLD_NOTIFICATIONS, before=before, limit=limit))
+
+    def next_notification(self, channel: str) -> int | None:
+        at: int | None = self._one(sql.NEXT_NOTIFICATION_AT, channel=channel)[0]
+        return at
+
+    def undelivered(self, limit: int) -> tuple[tuple[Effect, ...], Mapping[tuple[str, str], int]]:
+        counts = {(channel, state): count for channel, state, count in self._all(sql.COUNT_UNDELIVERED)}
+        return tuple(codec.effect(row) for row in self._all(sql.UNDELIVERED, limit=limit)), counts
+
     def next_due(self) -> int | None:
         times = [self._one(statement)[0] for statement in (sql.NEXT_EFFECT_AT, sql.NEXT_DEADLINE)]
         return min((at for at in times if at is not None), default=None)

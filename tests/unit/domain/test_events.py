@@ -8,7 +8,7 @@ from workdocket.domain.events import EVENTS
 from workdocket.domain.machine import ITEM_TABLE, OPEN, ORDER_TABLE
 
 DOMAIN = Path(events.__file__).parent
-NAMED = re.compile(r"\"((?:order|item|part|decision|approval|apply|after_apply)\.[a-z_]+)\"")
+NAMED = re.compile(r"\"((?:order|item|part|decision|approval|apply|after_apply|notification)\.[a-z_]+)\"")
 BY_THE_TABLES = {row.event for row in (*ITEM_TABLE, *ORDER_TABLE)} | {f"order.{state}" for state in OPEN}
 
 

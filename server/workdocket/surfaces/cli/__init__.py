@@ -13,6 +13,7 @@ import workdocket
 from workdocket.domain.errors import WorkError
 from workdocket.surfaces.cli.install import install
 from workdocket.surfaces.cli.new import new
+from workdocket.surfaces.cli.notify import notify
 from workdocket.surfaces.cli.run import JSON, Session, ask, operate
 from workdocket.surfaces.cli.serving import serve, stats
 from workdocket.surfaces.cli.token import token
@@ -95,6 +96,7 @@ def init(folder: Path) -> None:
 main.add_command(new)
 main.add_command(token)
 main.add_command(install)
+main.add_command(notify)
 
 
 class OrShow(click.Group):

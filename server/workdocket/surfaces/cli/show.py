@@ -22,7 +22,7 @@ STYLES = {
     "completed": "green", "accepted": "green", "approved": "green", "submitted": "yellow", "in_progress": "cyan",
     "leased": "cyan", "checked_out": "cyan", "failed": "red", "rejected": "red", "cancelled": "dim",
     "dead_lettered": "dim", "added": "green", "modified": "yellow", "removed": "red",
-    "live": "green", "expired": "dim", "revoked": "dim",
+    "live": "green", "delivered": "green", "pending": "yellow", "expired": "dim", "revoked": "dim",
 }  # fmt: skip
 
 out = Console(highlight=False, soft_wrap=False)
@@ -326,6 +326,42 @@ def tokens_revoked(answer: Answer) -> None:
         out.print("nothing to revoke: it was done before")
 
 
+def notify_tested(answer: Answer) -> None:
+    for one in answer["channels"]:
+        word = styled("delivered") if one["delivered"] else Text(f"not delivered: {one['reason']}", style="red")
+        out.print(Text.assemble(f"{one['name']} ({one['way']}) ", word), soft_wrap=True)
+
+
+def notify_listed(answer: Answer) -> None:
+    channels = [
+        (
+            one["name"],
+            one["way"],
+            ", ".join(one.get("on", [])),
+            ", ".join(one.get("types", [])),
+            one.get("min_priority", ""),
+            one["pending"],
+            one["failed"],
+        )
+        for one in answer["channels"]
+    ]
+    table("", ("channel", "way", "on", "types", "from priority", "to send", "given up"), channels)
+    rows = [
+        (
+            one["order_id"],
+            one["occasion"],
+            one["channel"],
+            styled(one["state"]),
+            one["attempts"],
+            at(one.get("due_at", "")),
+            one.get("error", ""),
+        )
+        for one in answer["notifications"]
+    ]
+    if rows:
+        table("", ("order", "of", "channel", "state", "attempts", "due", "last error"), rows)
+
+
 VIEWS: Mapping[str, Callable[[Answer], None]] = {
     "approved": approved,
     "checked": checked,
@@ -334,6 +370,8 @@ VIEWS: Mapping[str, Callable[[Answer], None]] = {
     "explain": explain,
     "made": made,
     "migrated": migrated,
+    "notify_listed": notify_listed,
+    "notify_tested": notify_tested,
     "order": order,
     "orders": orders,
     "packet": packet,

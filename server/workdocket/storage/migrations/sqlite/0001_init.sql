@@ -208,10 +208,12 @@ CREATE TABLE effects (
     claim         TEXT,
     claimed_until INTEGER,
     error         TEXT,
+    channel       TEXT,
     data          TEXT NOT NULL
 ) STRICT;
 
-CREATE INDEX effects_pending ON effects (next_at) WHERE state = 'pending';
+CREATE INDEX effects_pending ON effects (next_at) WHERE state = 'pending' AND channel IS NULL;
+CREATE INDEX notifications_pending ON effects (channel, next_at) WHERE state = 'pending' AND channel IS NOT NULL;
 CREATE INDEX effects_by_order ON effects (order_id);
 
 -- How far a generator is on a schedule: the slot that it is at, or was at last. Where it begins is a slot without outcome.
