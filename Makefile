@@ -13,9 +13,9 @@ SEED        ?= 1
 PIP         := $(BIN)/python -m pip --disable-pip-version-check -qq install
 UV_PIP      := $(UV) pip install --quiet --python $(BIN)/python
 INSTALL     := $(if $(UV),$(UV_PIP),$(PIP))
-SOURCES     := server order_types tests docs bench
+SOURCES     := server order_types tests docs bench bundle interop
 
-.PHONY: help setup demo test check walk interop bench format docs build clean
+.PHONY: help setup demo test check walk interop bench format docs build bundle clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -41,17 +41,15 @@ check: $(VENV)/.ready-dev ## all that CI asks for: format, lint, types, layers, 
 	@$(BIN)/lint-imports --no-cache > $(VENV)/layers.txt 2>&1 || { cat $(VENV)/layers.txt; exit 1; }
 	@echo "==> generated docs"
 	@$(BIN)/python docs/generate.py --check
-	@echo "==> tests, with coverage"
-	@$(BIN)/coverage erase
-	@$(BIN)/python -m pytest --cov $(PYTEST_ARGS)
+	@$(if $(TESTED),,echo "==> tests, with coverage"; $(BIN)/coverage erase; $(BIN)/python -m pytest --cov $(PYTEST_ARGS))
 	@echo "==> coverage of the domain is whole"
 	@$(BIN)/coverage report --include='server/workdocket/domain/*' --fail-under=100
 
 walk: $(VENV)/.ready-dev ## random steps against a model of the product, a long way (STEPS=100000 SEED=1)
 	@$(BIN)/python -m tests.property $(STEPS) $(SEED)
 
-interop: $(VENV)/.ready ## run other people's MCP clients against the server (needs npm)
-	@WORKDOCKET="$(CURDIR)/$(BIN)/workdocket" interop/run
+interop: $(VENV)/.ready ## run other people's MCP clients, write down what they found (needs npm; QUICK=1: what CI runs)
+	@$(BIN)/python -m interop $(if $(QUICK),--quick)
 
 bench: $(VENV)/.ready ## measure, print the figures, and write them to docs/reference/figures.md (BENCH=waiting to choose)
 	@$(BIN)/python -m bench $(BENCH)
@@ -68,8 +66,17 @@ build: $(VENV)/.ready-dev ## build the wheel and the source archive into dist/
 	@$(BIN)/python -m build --outdir dist . > $(VENV)/build.txt 2>&1 || { cat $(VENV)/build.txt; exit 1; }
 	@ls dist
 
+bundle: $(VENV)/.ready ## build the desktop bundle into dist/ and start it as a host does (needs npm and network)
+	@command -v uv >/dev/null || [ -x $(BIN)/uv ] || $(INSTALL) uv
+	@cd bundle && npm ci --no-audit --no-fund --loglevel=error > ../$(VENV)/bundle.txt 2>&1 || { cat ../$(VENV)/bundle.txt; exit 1; }
+	@mkdir -p dist
+	@file=dist/$$($(BIN)/python bundle/build.py build/bundle) && \
+	  bundle/node_modules/.bin/mcpb validate build/bundle/manifest.json && \
+	  bundle/node_modules/.bin/mcpb pack build/bundle $$file > $(VENV)/bundle.txt || { cat $(VENV)/bundle.txt; exit 1; }; \
+	  $(BIN)/python bundle/check.py $$file && ls -l $$file
+
 clean: ## remove .venv and everything that was made
-	@rm -rf $(VENV) dist build htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	@rm -rf $(VENV) interop/.venvs interop/node_modules interop/hosts/node_modules dist build htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	@find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # --- the virtual environment: each stamp is written only when its step went through ----------------------------------

@@ -9,13 +9,14 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import explain, fairness, waiting
+from bench import explain, fairness, start, waiting
 from bench.figures import Report, machine
 
 BENCHES: Mapping[str, Callable[[], Coroutine[Any, Any, Report]]] = {
     "waiting": waiting.measure,
     "fairness": fairness.measure,
     "explain": explain.measure,
+    "start": start.measure,
 }
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "figures.md"
 RESULTS = Path(__file__).with_name("results")

@@ -1,8 +1,11 @@
-// How the clients start the server: the words of WORKDOCKET, then `serve`, on the database of this run.
-const [command, ...words] = process.env.WORKDOCKET.split(" ");
+// How the clients of this run come to the server: the words that start it, or the URL at which it listens.
+import { strict as assert } from "node:assert";
 
-export const NAMES = ["WORKDOCKET_DATABASE", "WORKDOCKET_ORDER_TYPES", "PYTHONPATH", "PATH", "HOME"];
+const words = JSON.parse(process.env.INTEROP_SERVER ?? "[]");
+export const url = process.env.INTEROP_URL;
 
-export const env = Object.fromEntries(NAMES.filter((name) => process.env[name]).map((name) => [name, process.env[name]]));
-
-export const server = (...options) => ({ command, args: [...words, "serve", ...options], env, stderr: "inherit" });
+export function server(...options) {
+  const [command, ...args] = words;
+  assert.ok(command, "INTEROP_SERVER names no command");
+  return { command, args: [...args, ...options], stderr: "inherit" };
+}

@@ -7,8 +7,8 @@ import { server } from "./server.mjs";
 
 const [limit, ...roles] = process.argv.slice(2);
 
-const { command, args, env } = server(...roles.flatMap((role) => ["--role", role]));
-const child = spawn(command, args, { env, stdio: ["pipe", "pipe", "inherit"] });
+const { command, args } = server(...roles.flatMap((role) => ["--role", role]));
+const child = spawn(command, args, { stdio: ["pipe", "pipe", "inherit"] });
 const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
 const send = (message) => child.stdin.write(`${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`);
 

@@ -1,16 +1,23 @@
-// The TypeScript SDK of the second line, in the mode that the argument names: legacy, or auto, which finds the new era.
+// The TypeScript SDK of the second line: ts_v2.mjs stdio|http|sse legacy|auto. In the mode auto it finds the new era.
 import assert from "node:assert/strict";
-import { Client } from "@modelcontextprotocol/client";
+import { Client, SSEClientTransport, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
-import { loop } from "./loop.mjs";
-import { server } from "./server.mjs";
+import { server, url } from "./server.mjs";
+import { session } from "./session.mjs";
 
-const ERAS = { legacy: "2025-11-25", auto: "2026-07-28" };
-const mode = process.argv[2];
+const TRANSPORTS = {
+  stdio: () => new StdioClientTransport(server()),
+  http: () => new StreamableHTTPClientTransport(new URL(`${url}/mcp`)),
+  sse: () => new SSEClientTransport(new URL(`${url}/sse`)),
+};
+
+const [transport, mode] = process.argv.slice(2);
 const client = new Client({ name: "ts-v2", version: "1" }, { versionNegotiation: { mode } });
-await client.connect(new StdioClientTransport(server()));
-assert.equal(client.getNegotiatedProtocolVersion(), ERAS[mode]);
-const { tools } = await client.listTools();
-const order = await loop((name, args) => client.callTool({ name, arguments: args }));
-await client.close();
-console.log(`${ERAS[mode]}, ${tools.length} tools, ${order} completed`);
+await client.connect(TRANSPORTS[transport]());
+assert.equal(client.getServerVersion().name, "workdocket");
+const call = (name, args, timeout) => client.callTool({ name, arguments: args }, { timeout });
+const watch = (uri, told) => {
+  client.setNotificationHandler("notifications/resources/updated", ({ params }) => told(params.uri));
+  return mode === "auto" ? client.listen({ resourceSubscriptions: [uri] }) : client.subscribeResource({ uri });
+};
+await session(client, call, watch);

@@ -14,6 +14,7 @@ import anyio
 
 from workdocket.domain.errors import WorkError
 from workdocket.ports import Clock, Ids, Job
+from workdocket.raised import as_raised
 from workdocket.registry import Registry, load, load_generators
 from workdocket.service.desk import Desk
 from workdocket.service.effects import Effects
@@ -99,18 +100,6 @@ async def open_app(
     finally:
         with anyio.CancelScope(shield=True):
             await store.close()
-
-
-@contextmanager
-def as_raised() -> Iterator[None]:
-    """A single error as it was raised, out of the groups that task groups put it in: callers know refusals."""
-    try:
-        yield
-    except BaseExceptionGroup as group:
-        error: BaseException = group
-        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-            error = error.exceptions[0]
-        raise error from error.__cause__
 
 
 @contextmanager

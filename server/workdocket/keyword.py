@@ -6,15 +6,16 @@
 from __future__ import annotations
 
 import re
-import reprlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from functools import lru_cache
 from itertools import islice
 from typing import Any
 
 import jsonschema_rs
-from jsonschema import Draft202012Validator, ValidationError
+from jsonschema import Draft202012Validator, FormatChecker, ValidationError, validators
+from referencing import Registry
+
+from workdocket.wording import brief, nearest
 
 Faults = Iterator[ValidationError]
 Rule = Callable[[Any, Any, Any, Any], Iterable[ValidationError] | None]
@@ -24,9 +25,29 @@ Fast = Mapping[int, jsonschema_rs.Validator]
 UnevaluatedProperties = jsonschema_rs.ValidationErrorKind.UnevaluatedProperties
 
 FAULTS_PER_BRANCH = 200
-LONGEST_VALUE = 100
-
 ABOUT_A_PROPERTY = {"required", "dependentRequired", "additionalProperties", "unevaluatedProperties"}
+
+FORMAT_NAMES = (
+    "date date-time duration email hostname idn-email idn-hostname ipv4 ipv6 iri iri-reference json-pointer regex"
+    " relative-json-pointer time uri uri-reference uri-template uuid"
+)
+
+
+def _format_checker() -> FormatChecker:
+    """The formats as the fast engine knows them, so that both engines say the same."""
+    checker = FormatChecker(formats=())
+    for name in FORMAT_NAMES.split():
+        checker.checks(name)(jsonschema_rs.Draft202012Validator({"format": name}, validate_formats=True).is_valid)
+    return checker
+
+
+FORMATS = _format_checker()
+
+
+def thorough(schema: Mapping[str, Any], fast: Fast) -> Any:
+    """The engine that says all that is wrong with a value, by these rules."""
+    engine = validators.extend(Draft202012Validator, rules(fast))  # type: ignore[no-untyped-call]
+    return engine(schema, registry=Registry(), format_checker=FORMATS)
 
 
 def rules(fast: Fast) -> Mapping[str, Rule]:
@@ -217,18 +238,3 @@ def _fault(message: str, *path: str) -> ValidationError:
 
 def _unwanted(name: str, known: Collection[str]) -> ValidationError:
     return _fault(f"{brief(name)} is not an allowed property{nearest(name, known)}", name)
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A question to append to a message, or nothing: ``; did you mean 'minimum'?``."""
-    close = get_close_matches(name[:LONGEST_VALUE], known, 1)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
-_BRIEF = reprlib.Repr()
-_BRIEF.maxstring = _BRIEF.maxother = _BRIEF.maxlong = LONGEST_VALUE
-
-
-def brief(value: Any) -> str:
-    shown = _BRIEF.repr(value)
-    return shown if len(shown) <= LONGEST_VALUE else f"{shown[:LONGEST_VALUE]}…"

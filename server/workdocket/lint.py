@@ -14,9 +14,9 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from workdocket.domain.diff import found_at, pointer
-from workdocket.keyword import nearest
 from workdocket.registry import TypeEntry, look
 from workdocket.schema import KEYWORDS
+from workdocket.wording import nearest
 
 Level = Literal["error", "note"]
 DEEPEST = 12

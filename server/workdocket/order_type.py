@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
 
 from workdocket.domain.diff import Diff
 from workdocket.domain.errors import Finding
 from workdocket.domain.model import Actor, Approval, ItemSpec, Part, WorkItem, WorkOrder
 
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
 __all__ = ["ApplyContext", "ItemSpec", "OrderType", "PartSpec", "Schema"]
 
-Schema = type[BaseModel] | Mapping[str, Any]
+Schema: TypeAlias = "type[BaseModel] | Mapping[str, Any]"
 """A pydantic model class or a JSON Schema 2020-12 object."""
 
 

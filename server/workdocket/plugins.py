@@ -21,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, Protocol, TypeVar
 
-from workdocket.keyword import nearest
+from workdocket.wording import nearest
 
 T = TypeVar("T")
 C = TypeVar("C")
@@ -189,6 +189,16 @@ def place(cls: type[Any], fault: str = "") -> str:
         return f"{cls.__module__}:{cls.__qualname__}"
 
 
+def _file(cls: type[Any]) -> str:
+    """Where the class is written. Unlike its line it is known without reading the file."""
+    if hasattr(cls, "_place"):
+        return place(cls).rpartition(":")[0]
+    try:
+        return str(inspect.getsourcefile(cls))
+    except (OSError, TypeError):
+        return cls.__module__
+
+
 def _is_helper(cls: type[Any]) -> bool:
     """A nameless class that others derive from is no plug-in itself."""
     return not hasattr(cls, "name") and bool(cls.__subclasses__())
@@ -196,7 +206,7 @@ def _is_helper(cls: type[Any]) -> bool:
 
 def _identity(cls: type[Any]) -> tuple[str, str]:
     """The same class may come in twice, by an installed package and by the path of its file."""
-    return place(cls).rpartition(":")[0], cls.__qualname__
+    return _file(cls), cls.__qualname__
 
 
 # where they come from

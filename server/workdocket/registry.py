@@ -16,7 +16,6 @@ from workdocket.declarative import Misdeclared, declarations_in, declare
 from workdocket.domain.errors import WorkError
 from workdocket.domain.model import Approval, WorkItem, WorkOrder, checksum
 from workdocket.generator import CatchUp, Generator
-from workdocket.keyword import nearest
 from workdocket.order_type import OrderType, PartSpec, Schema
 from workdocket.plugins import (
     LONGEST_NAME,
@@ -37,16 +36,16 @@ from workdocket.plugins import (
 from workdocket.schema import SchemaError, Validator, meaning
 from workdocket.settings import TYPE_FILES
 from workdocket.timetable import Timetable, TimetableError, zone_of
+from workdocket.wording import nearest
 
 LONGEST_SKILL = 60
 
 
 @dataclass(frozen=True)
 class TypeEntry:
-    """An order type that passed every check. ``origin`` is the ``file:line`` of its class."""
+    """An order type that passed every check."""
 
     type: OrderType
-    origin: str
     payload: Validator
     result: Validator
     parts: Mapping[str, Validator | None]
@@ -54,6 +53,11 @@ class TypeEntry:
     @property
     def name(self) -> str:
         return self.type.name
+
+    @property
+    def origin(self) -> str:
+        """The ``file:line`` of its class."""
+        return place(type(self.type))
 
     @property
     def version(self) -> int:
@@ -130,7 +134,7 @@ def look(specs: Sequence[str], *, entry_points: bool = True) -> tuple[list[TypeE
 
 def entry_of(cls: type[OrderType]) -> TypeEntry:
     """One order type, put through every check."""
-    origin, schemas = place(cls), _schemas(cls)
+    schemas = _schemas(cls)
     faults = [*_member_faults(cls), *_part_faults(cls), *strange_members(TYPES, cls)]
     validators = gather([partial(_validator, where, schema) for where, schema in schemas.items()], faults)
     instances = gather([partial(made, cls)], faults)
@@ -139,7 +143,7 @@ def entry_of(cls: type[OrderType]) -> TypeEntry:
         raise BrokenType(*(f"{place(cls, fault)}: {cls.__name__}: {fault}" for fault in faults))
     checked = dict(zip(schemas, validators, strict=True))
     parts = {key: checked.get(f"parts[{key!r}]") for key in cls.parts}
-    return TypeEntry(instances[0], origin, checked["payload"], checked["result"], parts)
+    return TypeEntry(instances[0], checked["payload"], checked["result"], parts)
 
 
 def _whole(value: Any) -> bool:
@@ -267,16 +271,20 @@ def _hook_faults(instance: OrderType) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class GeneratorEntry:
-    """A generator that passed every check. ``origin`` is the ``file:line`` of its class."""
+    """A generator that passed every check."""
 
     generator: Generator
-    origin: str
     zone: ZoneInfo
     timetable: Timetable | None
 
     @property
     def name(self) -> str:
         return self.generator.name
+
+    @property
+    def origin(self) -> str:
+        """The ``file:line`` of its class."""
+        return place(type(self.generator))
 
 
 def load_generators(specs: Sequence[str], *, entry_points: bool = True) -> tuple[GeneratorEntry, ...]:
@@ -293,7 +301,7 @@ def generator_entry_of(cls: type[Generator]) -> GeneratorEntry:
     clocks = gather([partial(_clock, cls)], faults) if not faults else []
     if faults:
         raise BrokenType(*(f"{place(cls)}: {cls.__name__}: {fault}" for fault in faults))
-    return GeneratorEntry(instances[0], place(cls), *clocks[0])
+    return GeneratorEntry(instances[0], *clocks[0])
 
 
 GENERATORS = Kind(

@@ -7,25 +7,26 @@ is led past the many list entries and properties that fit.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import jsonschema_rs
 import pydantic
-from jsonschema import Draft202012Validator, FormatChecker, ValidationError, exceptions, validators
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import to_json
-from referencing import Registry
-from referencing.exceptions import Unresolvable
-from referencing.jsonschema import DRAFT202012
 
 from workdocket.domain.diff import pointer
 from workdocket.domain.errors import Finding
-from workdocket.keyword import LONGEST_VALUE, brief, nearest, rules
 from workdocket.order_type import Schema
+from workdocket.wording import LONGEST_VALUE, brief, nearest
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError, exceptions
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 LONGEST_MESSAGE, DEEPEST = 600, 50
@@ -45,12 +46,8 @@ PLAIN = {
 }  # fmt: skip
 KEYWORDS = ONE | LISTS | MAPS | PLAIN
 REFERENCES = {"$ref", "$dynamicRef"}
+DEFINED = re.compile(r"#/(\$defs|definitions)/(\w+)", re.ASCII)
 SAME_PLACE = {"allOf", "anyOf", "dependentSchemas", "else", "if", "not", "oneOf", "then"}
-
-FORMAT_NAMES = (
-    "date date-time duration email hostname idn-email idn-hostname ipv4 ipv6 iri iri-reference json-pointer regex"
-    " relative-json-pointer time uri uri-reference uri-template uuid"
-)
 
 
 class SchemaError(Exception):
@@ -69,12 +66,15 @@ class Validator:
     def __init__(self, schema: Schema | None, where: str) -> None:
         self.json_schema = _as_json(schema, where)
         self._model = schema if isinstance(schema, type) else None
-        places, self._recursive = _checked(self.json_schema, where)
-        compiled = _compiled(self.json_schema)
-        fast = {id(inner): compiled[at] for at, inner in places if at in compiled}
-        engine = validators.extend(Draft202012Validator, rules(fast))  # type: ignore[no-untyped-call]
-        self._thorough = engine(self.json_schema, registry=Registry(), format_checker=FORMATS)
-        self._fast = compiled.get("", self._thorough)
+        self._places, self._recursive = _checked(self.json_schema, where)
+        self._fast = _compiled(self.json_schema) or self._thorough
+
+    @cached_property
+    def _thorough(self) -> Any:
+        from workdocket.keyword import thorough  # with jsonschema, which is slow to import
+
+        compiled = _compiled_by_place(self.json_schema)
+        return thorough(self.json_schema, {id(inner): compiled[at] for at, inner in self._places if at in compiled})
 
     def findings(self, value: Any, *, limit: int = 100) -> list[Finding]:
         """All that is wrong with ``value``, by path. Past ``limit``, one last finding says ``more``."""
@@ -158,18 +158,64 @@ def _checked(schema: dict[str, Any], where: str) -> tuple[list[tuple[str, dict[s
     """Every schema inside ``schema`` with its place, and whether one of them contains itself."""
     if str(schema.get("$schema", DIALECT)).rstrip("#") != DIALECT:
         raise SchemaError(where, "/$schema", f"Only {DIALECT} is understood")
+    if not _plainly_sound(schema):
+        _check_thoroughly(schema, where)
+    places = list(_walk(schema, ""))
+    targets = Targets(schema)
+    for at, inner in places:
+        for keyword, message in [*_strange(inner, at), *_unresolved(inner, targets)]:
+            raise SchemaError(where, pointer(at, keyword), message)
+    if _cyclic(places, targets, SAME_PLACE):
+        raise SchemaError(where, "", "The schema refers to itself without end")
+    return places, _cyclic(places, targets, KEYWORDS - {"$defs", "definitions"})
+
+
+def _plainly_sound(schema: dict[str, Any]) -> bool:
+    """Whether the fast engine takes it for a schema, and Python every pattern in it."""
+    try:
+        if not jsonschema_rs.meta.is_valid(schema):
+            return False
+        for _, inner in _walk(schema, ""):
+            for pattern in [*inner.get("patternProperties", ()), *([inner["pattern"]] if "pattern" in inner else ())]:
+                re.compile(pattern)
+    except (ValueError, jsonschema_rs.ReferencingError, re.error):
+        return False
+    return True
+
+
+def _check_thoroughly(schema: dict[str, Any], where: str) -> None:
+    from jsonschema import Draft202012Validator, exceptions
+
     try:
         Draft202012Validator.check_schema(schema)
     except exceptions.SchemaError as error:
         raise SchemaError(where, _path(error.absolute_path), _told(error)) from error
-    places = list(_walk(schema, ""))
-    resolver = Registry().resolver_with_root(DRAFT202012.create_resource(schema))
-    for at, inner in places:
-        for keyword, message in [*_strange(inner, at), *_unresolved(inner, resolver)]:
-            raise SchemaError(where, pointer(at, keyword), message)
-    if _cyclic(places, resolver, SAME_PLACE):
-        raise SchemaError(where, "", "The schema refers to itself without end")
-    return places, _cyclic(places, resolver, KEYWORDS - {"$defs", "definitions"})
+
+
+class Targets:
+    """What the references in a schema point at. The usual ones are followed here, the others by ``referencing``, which
+    is slow to import."""
+
+    def __init__(self, schema: dict[str, Any]) -> None:
+        self._schema = schema
+
+    @cached_property
+    def _resolver(self) -> Any:
+        from referencing import Registry
+        from referencing.jsonschema import DRAFT202012
+
+        return Registry().resolver_with_root(DRAFT202012.create_resource(self._schema))
+
+    def of(self, reference: str) -> Any:
+        """The schema; raises ``LookupError`` where there is none."""
+        if found := DEFINED.fullmatch(reference):
+            return self._schema[found[1]][found[2]]
+        from referencing.exceptions import Unresolvable
+
+        try:
+            return self._resolver.lookup(reference).contents
+        except Unresolvable as error:
+            raise LookupError(reference) from error
 
 
 def _inner(schema: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
@@ -190,11 +236,11 @@ def _walk(schema: Any, at: str) -> Iterator[tuple[str, dict[str, Any]]]:
             yield from _walk(inner, at + place)
 
 
-def _cyclic(places: Iterable[tuple[str, dict[str, Any]]], resolver: Any, through: Collection[str]) -> bool:
+def _cyclic(places: Iterable[tuple[str, dict[str, Any]]], targets: Targets, through: Collection[str]) -> bool:
     graph = {
         id(schema): [
             *(id(inner) for keyword, _, inner in _inner(schema) if keyword in through),
-            *(id(resolver.lookup(schema[keyword]).contents) for keyword in REFERENCES & schema.keys()),
+            *(id(targets.of(schema[keyword])) for keyword in REFERENCES & schema.keys()),
         ]
         for _, schema in places
     }
@@ -216,32 +262,29 @@ def _strange(schema: dict[str, Any], at: str) -> Iterator[tuple[str, str]]:
         yield "x-messages", "x-messages is an object of keywords and texts"
 
 
-def _unresolved(schema: dict[str, Any], resolver: Any) -> Iterator[tuple[str, str]]:
+def _unresolved(schema: dict[str, Any], targets: Targets) -> Iterator[tuple[str, str]]:
     for keyword in REFERENCES & schema.keys():
         reference = schema[keyword]
         try:
-            resolver.lookup(reference)
-        except Unresolvable:
+            targets.of(reference)
+        except LookupError:
             local = reference.startswith("#")
             yield keyword, f"{reference!r} " + ("points nowhere" if local else "is not fetched; move it under $defs")
 
 
-def _compiled(schema: dict[str, Any]) -> dict[str, jsonschema_rs.Validator]:
-    """The fast engine by place, but for places beyond it: it knows fewer regular expressions."""
+def _compiled(schema: dict[str, Any]) -> jsonschema_rs.Validator | None:
+    """The fast engine, if the schema is not beyond it: it knows fewer regular expressions."""
+    try:
+        return jsonschema_rs.Draft202012Validator(schema, validate_formats=True, offline=True)
+    except ValueError:
+        return None
+
+
+def _compiled_by_place(schema: dict[str, Any]) -> dict[str, jsonschema_rs.Validator]:
+    """The fast engine of every schema inside a schema that is not beyond it."""
     engines = jsonschema_rs.validator_map_for(schema, validate_formats=True, offline=True)
     places = engines.keys()
     return {unquote(place).removeprefix("#"): engines[place] for place in places}
-
-
-def _format_checker() -> FormatChecker:
-    """The formats as the fast engine knows them, so that both engines say the same."""
-    checker = FormatChecker(formats=())
-    for name in FORMAT_NAMES.split():
-        checker.checks(name)(jsonschema_rs.Draft202012Validator({"format": name}, validate_formats=True).is_valid)
-    return checker
-
-
-FORMATS = _format_checker()
 
 
 def _one_per_mistyped_field(errors: Sequence[ValidationError]) -> list[Finding]:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from cronsim import CronSim, CronSimError
 
 from workdocket.generator import CatchUp
-from workdocket.keyword import nearest
+from workdocket.wording import nearest
 
 HOUR = 3_600_000
 GRACE = 60_000

@@ -14,6 +14,7 @@ TINY = {
     "waiting": (["--rounds=2", "--waiters=3", "--seconds=0.2"], ["checkout, changed by another process", "3 checkout"]),
     "fairness": (["--items=12", "--others=2", "--workers=2", "--seconds=10"], ["crowd", "jo"]),
     "explain": (["--orders=14", "--rounds=3"], ["the queue", "a blocked order", "a leased item"]),
+    "start": (["--rounds=1"], ["bare, 2025-11-25", "workdocket, new database, 2026-07-28", "workdocket --help"]),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -48,9 +49,10 @@ async def test_the_order_type_goes_through_a_whole_life(tmp_path: Path) -> None:
 
 
 @pytest.mark.scenario("example-config")
-def test_the_block_to_paste_is_the_example_file() -> None:
+def test_the_block_to_paste_is_the_first_entry_of_the_example_file() -> None:
     [block] = [block for block in BLOCKS if block.language == "json"]
-    assert block.text == (pages.REPOSITORY / "mcp.json.example").read_text("utf-8")
+    example = json.loads((pages.REPOSITORY / "mcp.json.example").read_text("utf-8"))
+    assert json.loads(block.text) == {"mcpServers": {"workdocket": example["mcpServers"]["workdocket"]}}
 
 
 def test_the_version_of_python_is_the_one_that_is_declared() -> None:

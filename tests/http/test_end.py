@@ -42,6 +42,8 @@ async def test_a_signal_ends_it_with_streams_open_and_every_waiting_call_answere
             await open_.enter_async_context(Client(streamable_http_client(mcp, http_client=http), mode="legacy")),
             await open_.enter_async_context(Client(sse_client(f"{server.url}/sse"))),
         ]
+        for client in clients:
+            await client.list_tools()  # which it would ask for to check an answer, when nobody answers any more
         calls = [asyncio.create_task(client.call_tool("checkout", WAIT)) for client in clients]
         plain = await open_.enter_async_context(wired(server))
         await plain.post("/v1/checkout", WAIT)

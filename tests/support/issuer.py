@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,7 +23,8 @@ METADATA = "/.well-known/oauth-authorization-server"
 OPENID = "/.well-known/openid-configuration"
 KEYS = "/keys"
 
-Answer = tuple[int, dict[str, str], bytes]
+Answer = tuple[int, dict[str, str], Any]
+"""Status, headers, and the body: bytes, or an iterable of them that may take its time."""
 
 
 @cache
@@ -105,9 +106,10 @@ def issuer() -> Iterator[Issuer]:
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
-            self.send_header("content-length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            with suppress(ConnectionError):
+                for piece in [body] if isinstance(body, bytes) else body:
+                    self.wfile.write(piece)
 
         def log_message(self, format: str, *values: Any) -> None:
             """Says nothing."""
@@ -129,15 +131,26 @@ def issuer() -> Iterator[Issuer]:
 @contextmanager
 def stuck(found: Issuer, path: str) -> Iterator[None]:
     """As long as this lasts, the page at that path never comes."""
-    over, usual = Event(), found.pages[path]
+    over = Event()
+    with _instead(found, path, lambda: (over.wait(LIMIT), page({}))[1]):
+        yield
+        over.set()
 
-    def held() -> Answer:
-        over.wait(LIMIT)
-        return usual()
 
-    found.pages[path] = held
+@contextmanager
+def dribbling(found: Issuer, path: str) -> Iterator[None]:
+    """As long as this lasts, the page at that path comes byte by byte."""
+    over = Event()
+    pieces = (b" " for _ in range(round(LIMIT / 0.1)) if not over.wait(0.1))
+    with _instead(found, path, lambda: (200, {}, pieces)):
+        yield
+        over.set()
+
+
+@contextmanager
+def _instead(found: Issuer, path: str, answer: Callable[[], Answer]) -> Iterator[None]:
+    usual, found.pages[path] = found.pages[path], answer
     try:
         yield
     finally:
-        over.set()
         found.pages[path] = usual

@@ -358,6 +358,21 @@ class Watched(Fickle):
     quorum = 2
 
 
+class Seen(Fickle):
+    """As fickle, and only a person may say yes to what it shows."""
+
+    name = "test.seen"
+    approval = "human"
+
+
+class Careful(Batch):
+    """As a batch, for two persons to approve."""
+
+    name = "test.careful"
+    approval = "human"
+    quorum = 2
+
+
 class Narrow(Planned):
     """As planned, at most four leases at a time."""
 

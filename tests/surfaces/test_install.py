@@ -15,6 +15,7 @@ import pytest
 from click.testing import Result
 from mcp import Client, StdioServerParameters
 
+from tests.support import pages
 from tests.support.configurations import CONFIGURATIONS
 from tests.support.harness import TYPES, passed_on
 from tests.surfaces.conftest import Cli
@@ -23,9 +24,9 @@ from workdocket.surfaces.hosts import HOSTS
 
 CLIENTS = list(HOSTS)
 IN_PROJECTS = [client for client, host in HOSTS.items() if host.project]
-REMOTE = [client for client, host in HOSTS.items() if host.remote]
 URL = "http://127.0.0.1:8787/mcp"
 SECONDS = 20
+PAGE = pages.REPOSITORY / "docs" / "how-to" / "connect-a-host.md"
 
 client_by_client = pytest.mark.parametrize("client", CLIENTS)
 posix = pytest.mark.skipif(os.name == "nt", reason="modes and links of POSIX")
@@ -364,3 +365,14 @@ def test_a_usage_error_ends_with_two(cli: Cli, words: list[str]) -> None:
 def test_each_platform_has_its_own_place(client: str, platform: str, environ: dict[str, str], path: str) -> None:
     home = {"USERPROFILE" if platform == "win32" else "HOME": "/me"}
     assert HOSTS[client].file(platform, {**home, **environ}) == Path(path)
+
+
+@client_by_client
+@pytest.mark.scenario("docs-current")
+def test_the_page_on_hosts_has_each_of_them_with_its_file(client: str) -> None:
+    rows = [line for line in PAGE.read_text("utf-8").splitlines() if line.startswith(f"| {HOSTS[client].title} |")]
+
+    assert len(rows) == 2
+    assert f"`{client}`" in rows[0]
+    assert HOSTS[client].file("linux", {"HOME": "~"}).name in rows[0]
+    assert (f"`{HOSTS[client].project}`" in rows[0]) or HOSTS[client].project is None

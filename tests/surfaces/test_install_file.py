@@ -202,15 +202,18 @@ def test_a_read_only_file_is_refused(cli: Cli) -> None:
 
     is_refused(result, "read-only", str(file))
     assert "workdocket" in parsed("cursor", result.stdout.encode())["mcpServers"]
-    assert file.read_bytes() == CONFIGURATIONS["cursor"]
+    assert (file.read_bytes(), copies(file)) == (CONFIGURATIONS["cursor"], [])
 
 
 @posix
+@pytest.mark.parametrize("more", [(), ("--undo",), ("--dry-run",)])
 @pytest.mark.scenario("install-refuses")
-def test_a_place_that_cannot_be_written_is_refused_without_a_traceback(cli: Cli, tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_used_is_refused_without_a_traceback(
+    cli: Cli, tmp_path: Path, more: tuple[str, ...]
+) -> None:
     (tmp_path / "file").write_text("")
 
-    is_refused(cli("install", "cursor", "--file", tmp_path / "file" / "mcp.json"), "can't be", "mcp.json")
+    is_refused(cli("install", "cursor", "--file", tmp_path / "file" / "mcp.json", *more), "can't be used", "mcp.json")
 
 
 @pytest.mark.scenario("install-works")

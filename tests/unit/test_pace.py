@@ -83,6 +83,19 @@ def test_who_was_silent_for_a_minute_is_forgotten(hand: Hand) -> None:
 
 
 @pytest.mark.scenario("calls-per-minute")
+def test_one_that_never_is_silent_keeps_nobody_else_in_memory(hand: Hand) -> None:
+    limit = Pace(60, hand)
+    for name in ("ann", "bob", "eve"):
+        limit.take(name)
+
+    for _ in range(2):
+        hand.at += 30
+        limit.take("ann")
+
+    assert list(limit._full_at) == ["ann"]
+
+
+@pytest.mark.scenario("calls-per-minute")
 def test_no_number_of_principals_takes_more_than_so_much_memory(hand: Hand, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pace, "MOST_PRINCIPALS", 10)
     limit = Pace(1, hand)

@@ -15,7 +15,8 @@ from jsonschema import Draft202012Validator
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from workdocket import Finding
-from workdocket.schema import FORMAT_NAMES, FORMATS, SchemaError, Validator
+from workdocket.keyword import FORMAT_NAMES, FORMATS
+from workdocket.schema import SchemaError, Validator
 
 PERSON: dict[str, Any] = {
     "type": "object",

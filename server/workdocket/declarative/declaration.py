@@ -14,8 +14,8 @@ from workdocket.declarative.kinds import KINDS, PLACE, Effect, Given, Parameter,
 from workdocket.domain.diff import Diff
 from workdocket.domain.errors import Finding
 from workdocket.domain.model import ItemSpec, WorkItem, WorkOrder
-from workdocket.keyword import nearest
 from workdocket.order_type import ApplyContext, OrderType, PartSpec
+from workdocket.wording import nearest
 
 MEMBERS = tuple(OrderType.__annotations__)
 SCHEMAS = ("payload", "result")

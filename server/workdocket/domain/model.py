@@ -20,13 +20,15 @@ Ending = Literal["failed", "expired", "raised"]
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts. ``id`` is the principal, ``session`` one running process or token of it, ``agent`` a label."""
+    """Who acts. ``id`` is the principal, ``session`` one running process or token of it, ``agent`` a label. ``channel``
+    is how a person was asked, where somebody else made the call; the decision's event keeps it."""
 
     type: ActorType
     id: str
     session: str = ""
     agent: str | None = None
     client: str | None = None
+    channel: str | None = None
 
 
 SYSTEM = Actor("system", "workdocket", "workdocket")

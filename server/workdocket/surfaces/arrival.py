@@ -90,7 +90,7 @@ class Messages:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "POST":
-            await self._app(_from_now_on(scope), receive, send)
+            await self._app(scope, receive, send)
             return
         body = (await receive()).get("body", b"")
         answer = Once(send)
@@ -151,9 +151,3 @@ def again(body: bytes, receive: Receive) -> Receive:
         return first.pop() if first else await receive()
 
     return received
-
-
-def _from_now_on(scope: Scope) -> Scope:
-    """Nothing is kept that a stream could go on after; asked for that, the SDK would not answer at all."""
-    headers = [header for header in scope.get("headers", ()) if header[0] != b"last-event-id"]
-    return {**scope, "headers": headers}

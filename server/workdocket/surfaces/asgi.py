@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import anyio
+from mcp.server.streamable_http_manager import StreamableHTTPASGIApp
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -31,6 +32,7 @@ from workdocket.surfaces.http import SAFE, Health, Shim, not_allowed
 from workdocket.surfaces.identity import Caller, calling
 from workdocket.surfaces.problems import unexpected
 from workdocket.surfaces.server import Door
+from workdocket.surfaces.sessions import Sessions
 
 ENVELOPE_BYTES = 3 << 20
 """What a request may be larger than a payload: it is JSON within JSON, and arguments come beside it."""
@@ -56,7 +58,9 @@ class Web:
         self._door = Door(house, _agent)
         most_bytes = house.settings.max_payload_bytes + ENVELOPE_BYTES
         guarded = TransportSecuritySettings(enable_dns_rebinding_protection=False)  # by the guard, for every route
-        mcp = self._door.streamable_http_app(transport_security=guarded, max_request_body_size=most_bytes)
+        self._sessions = Sessions(
+            self._door._lowlevel_server, security_settings=guarded, max_request_body_size=most_bytes
+        )
         sse = self._door.sse_app(transport_security=guarded, max_request_body_size=most_bytes)
         self.app: ASGIApp = Starlette(
             routes=[
@@ -64,8 +68,7 @@ class Web:
                 Route("/v1/openapi.json", self._document),
                 *_metadata(house.settings),
                 Route("/v1/{tool}", Shim(house)),
-                *_guarded(mcp.routes),
-                *_guarded(sse.routes),
+                *_guarded([Route("/mcp", StreamableHTTPASGIApp(self._sessions)), *sse.routes]),
             ],
             middleware=[
                 Middleware(Address, settings=house.settings),
@@ -105,7 +108,7 @@ class Web:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """The application's life, for a server that starts and ends applications; MCP is served within."""
-        async with self._door.session_manager.run():
+        async with self._sessions.run():
             yield
 
     async def _document(self, request: Request) -> Response:

@@ -54,7 +54,8 @@ class Address:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
         own = () if settings.host in WILDCARDS else (settings.host.lower(),)
-        self._hosts = frozenset({*LOOPBACK, *own, *(_name(host) for host in settings.allowed_hosts)})
+        public = (urlsplit(settings.public_url).hostname or "",) if settings.public_url else ()
+        self._hosts = frozenset({*LOOPBACK, *own, *public, *(_name(host) for host in settings.allowed_hosts)})
         self._origins = frozenset(origin.rstrip("/").lower() for origin in settings.allowed_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -14,11 +14,20 @@ __all__ = ["ROLES", "Caller", "local_caller", "machine_user"]
 
 
 @dataclass(frozen=True, slots=True)
+class Yes:
+    """What a person agreed to when asked: what ``digest`` stands for, with a note where they wrote one."""
+
+    digest: str
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
-    """A principal and what it may do."""
+    """A principal and what it may do. ``yes`` is there when the person behind it was asked in a dialog."""
 
     actor: Actor
     roles: frozenset[str]
+    yes: Yes | None = None
 
     def may(self, allowed: frozenset[str]) -> bool:
         return "admin" in self.roles or bool(self.roles & allowed)
@@ -30,6 +39,10 @@ class Caller:
     def known_as(self, *, agent: str | None = None, client: str | None = None) -> Caller:
         """The same principal with the labels of one call."""
         return replace(self, actor=replace(self.actor, agent=agent or self.actor.agent, client=client))
+
+    def after(self, yes: Yes) -> Caller:
+        """The person behind the same principal, who was asked in a dialog of the client."""
+        return replace(self, actor=replace(self.actor, type="user", channel="dialog"), yes=yes)
 
 
 calling: ContextVar[Caller] = ContextVar("workdocket_caller")

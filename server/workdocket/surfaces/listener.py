@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import socket
 import sys
@@ -14,8 +15,9 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from workdocket.app import App, as_raised, open_app
+from workdocket.app import App, open_app
 from workdocket.domain.errors import WorkError
+from workdocket.raised import as_raised
 from workdocket.settings import Settings
 from workdocket.surfaces.asgi import Web
 from workdocket.surfaces.entrance import is_loopback
@@ -92,6 +94,8 @@ def serve(settings: Settings, local: Caller) -> int:
 
 async def _serve(settings: Settings, local: Caller) -> int:
     async with open_app(settings, sweep=True) as house:
+        gc.freeze()
+        gc.enable()
         await _must_be_safe(house)
         with _listening(settings.host, settings.port) as place:
             return await _until_signalled(house, local, place)

@@ -2,51 +2,62 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from typing import Any
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from mcp import MCPError
 from mcp.server import MCPServer, ServerRequestContext
 from mcp.server.lowlevel.helper_types import ReadResourceContents
-from mcp.server.mcpserver import Context
+from mcp.server.mcpserver import Context, RequestStateSecurity
 from mcp.types import (
     CallToolResult,
     CompleteRequestParams,
-    CompleteResult,
     DiscoverResult,
-    EmptyResult,
     GetPromptResult,
-    ListResourcesResult,
+    InputRequiredResult,
     PaginatedRequestParams,
     Prompt,
     RequestParams,
     ResourceTemplate,
     SubscribeRequestParams,
     SubscriptionsListenRequestParams,
-    SubscriptionsListenResult,
     TextContent,
     Tool,
-    ToolAnnotations,
     UnsubscribeRequestParams,
 )
-from pydantic import AnyUrl
+from pydantic import AnyUrl, BaseModel
 
 import workdocket
-from workdocket.app import App
 from workdocket.domain.errors import WorkError
-from workdocket.surfaces import progress, prompts, resources
-from workdocket.surfaces.completion import completed
-from workdocket.surfaces.dispatch import as_text, run_tool
+from workdocket.surfaces import progress, review_app
 from workdocket.surfaces.identity import Caller
-from workdocket.surfaces.notices import Notices
-from workdocket.surfaces.problems import one_line, rpc_code, unexpected
-from workdocket.surfaces.tools import EVERYBODY, TOOLS, ToolSpec
+from workdocket.surfaces.problems import one_line
+
+if TYPE_CHECKING:
+    from workdocket.app import App
+    from workdocket.surfaces.beside import Beside
+    from workdocket.surfaces.person import Dialogs
 
 log = logging.getLogger("workdocket.door")
 
 Request = ServerRequestContext[Any, Any]
+ANSWER_SECONDS = 600.0
+"""How long a question to a person stands."""
+
+LISTED = Path(__file__).with_name("tools.json")
+
+BESIDE: Mapping[str, tuple[type[BaseModel], str]] = {
+    "resources/list": (PaginatedRequestParams, "page"),
+    "resources/subscribe": (SubscribeRequestParams, "subscribe"),
+    "resources/unsubscribe": (UnsubscribeRequestParams, "unsubscribe"),
+    "subscriptions/listen": (SubscriptionsListenRequestParams, "listen"),
+    "completion/complete": (CompleteRequestParams, "complete"),
+}
+"""Requests that the SDK has no public method for, and what answers them."""
 
 INSTRUCTIONS = """\
 workdocket hands out work orders one item at a time, checks what comes back, and applies it only after approval.
@@ -58,25 +69,10 @@ workdocket hands out work orders one item at a time, checks what comes back, and
 idempotency_key are safe."""
 
 
-def listed(spec: ToolSpec) -> Tool:
-    read_only, destructive, idempotent = spec.hints
-    return Tool(
-        name=spec.name,
-        title=spec.title,
-        description=spec.description,
-        input_schema=spec.input_schema,
-        output_schema=spec.output_schema,
-        annotations=ToolAnnotations(
-            read_only_hint=read_only,
-            destructive_hint=destructive,
-            idempotent_hint=idempotent,
-            open_world_hint=False,
-        ),
-    )
-
-
 def answered(answer: dict[str, Any]) -> CallToolResult:
     """A success: the same facts as structure and as compact text."""
+    from workdocket.surfaces.dispatch import as_text
+
     return CallToolResult(content=[TextContent(type="text", text=as_text(answer))], structured_content=answer)
 
 
@@ -91,80 +87,57 @@ def refused(error: WorkError) -> CallToolResult:
 
 class Door(MCPServer[None]):
     """The MCP server. Lists what the caller's roles allow, and answers every refusal in the form of what was asked:
-    of a tool as a result, of anything else as a protocol error."""
+    of a tool as a result, of anything else as a protocol error.
+
+    Without an ``app`` it can only say what it is and list the tools; whoever makes one sees to it that nothing else is
+    asked before it is let into the house.
+    """
+
+    _app: App
+    _beside: Beside
+    _dialogs: Dialogs
 
     def __init__(
-        self, app: App, caller: Callable[[], Caller], *, progress_every: float = progress.EVERY_SECONDS
+        self,
+        app: App | None,
+        caller: Callable[[], Caller],
+        *,
+        progress_every: float = progress.EVERY_SECONDS,
+        answer_within: float = ANSWER_SECONDS,
     ) -> None:
+        asker = RequestStateSecurity(
+            keys=[secrets.token_bytes(32)], ttl=answer_within, bind_principal=lambda _: caller().actor.id
+        )
         super().__init__(
             "workdocket", title="Work orders", version=workdocket.__version__, instructions=INSTRUCTIONS,
-            log_level="WARNING", subscriptions=False,
+            log_level="WARNING", subscriptions=False, extensions=[review_app.extension()],
+            request_state_security=asker,
         )  # fmt: skip
-        self._app = app
         self._caller = caller
         self._progress_every = progress_every
-        self._notices = Notices(app.desk)
+        self._answer_within = answer_within
         handle = self._lowlevel_server.add_request_handler
         handle("server/discover", RequestParams, self._discover)
-        handle("resources/list", PaginatedRequestParams, self._list_resources)
-        handle("resources/subscribe", SubscribeRequestParams, self._subscribe)
-        handle("resources/unsubscribe", UnsubscribeRequestParams, self._unsubscribe)
-        handle("subscriptions/listen", SubscriptionsListenRequestParams, self._listen)
-        handle("completion/complete", CompleteRequestParams, self._complete)
+        for method, (params, name) in BESIDE.items():
+            handle(method, params, partial(self._ask_beside, name))
+        if app is not None:
+            self.let_in(app)
+
+    def let_in(self, app: App) -> None:
+        from workdocket.surfaces.beside import Beside
+        from workdocket.surfaces.person import Dialogs
+
+        self._app = app
+        self._beside = Beside(app, self._caller)
+        self._dialogs = Dialogs(app, self._answer_within)
 
     def close_streams(self) -> None:
-        """Nobody is told anything any more: what would hold up the end of a server is ended."""
-        self._notices.close()
+        """Nobody is told or asked anything any more: what would hold up the end of a server is ended."""
+        self._beside.close()
+        self._dialogs.close()
 
-    # tools
-
-    async def list_tools(self) -> list[Tool]:
-        caller = self._caller()
-        return [listed(spec) for spec in TOOLS.values() if caller.may(spec.roles)]
-
-    async def call_tool(
-        self, name: str, arguments: dict[str, Any], context: Context[None, Any] | None = None
-    ) -> CallToolResult:
-        caller = self._caller().known_as(client=client_of(context))
-        async with progress.told(context, name, arguments, self._progress_every):
-            try:
-                return answered(await run_tool(self._app, caller, name, arguments))
-            except WorkError as error:
-                log.info("%s refused: %s", name, error.code)
-                return refused(error)
-
-    # resources
-
-    async def list_resource_templates(self) -> list[ResourceTemplate]:
-        return resources.templates() if self._caller().may(EVERYBODY) else []
-
-    async def read_resource(
-        self, uri: AnyUrl | str, context: Context[None, Any] | None = None
-    ) -> Iterable[ReadResourceContents]:
-        with _protocol(uri=str(uri)):
-            text = await resources.read(self._app, self._caller(), str(uri))
-        return [ReadResourceContents(content=text, mime_type=resources.MIME)]
-
-    async def _list_resources(self, ctx: Request, params: PaginatedRequestParams) -> ListResourcesResult:
-        with _protocol():
-            return await resources.page(self._app, self._caller(), params.cursor)
-
-    async def _subscribe(self, ctx: Request, params: SubscribeRequestParams) -> EmptyResult:
-        """Only to what the caller can read."""
-        with _protocol(uri=params.uri):
-            await resources.read(self._app, self._caller(), params.uri)
-            await self._notices.subscribe(ctx.session, params.uri)
-        return EmptyResult()
-
-    async def _unsubscribe(self, ctx: Request, params: UnsubscribeRequestParams) -> EmptyResult:
-        self._notices.unsubscribe(ctx.session, params.uri)
-        return EmptyResult()
-
-    async def _listen(self, ctx: Request, params: SubscriptionsListenRequestParams) -> SubscriptionsListenResult:
-        with _protocol():
-            caller = self._caller()
-            resources.check(caller)
-            return await self._notices.listen(caller.actor.id, ctx, params)
+    async def _ask_beside(self, name: str, ctx: Request, params: Any) -> Any:
+        return await getattr(self._beside, name)(ctx, params)
 
     async def _discover(self, ctx: Request, params: RequestParams) -> DiscoverResult:
         """As the SDK does it, but of the lists only that of resources ever changes."""
@@ -174,36 +147,39 @@ class Door(MCPServer[None]):
                 unchanging.list_changed = False
         return found
 
-    # prompts
+    async def list_tools(self) -> list[Tool]:
+        caller, known = self._caller(), json.loads(LISTED.read_text("utf-8"))
+        return [Tool.model_validate(row["tool"]) for row in known if caller.may(frozenset(row["roles"]))]
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[None, Any] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        caller = self._caller().known_as(client=client_of(context))
+        async with progress.told(context, name, arguments, self._progress_every) as activity:
+            try:
+                answer = await self._dialogs.run(caller, name, arguments, context, activity)
+            except WorkError as error:
+                log.info("%s refused: %s", name, error.code)
+                return refused(error)
+        return answer if isinstance(answer, InputRequiredResult) else answered(answer)
+
+    async def list_resource_templates(self) -> list[ResourceTemplate]:
+        return self._beside.templates()
+
+    async def read_resource(
+        self, uri: AnyUrl | str, context: Context[None, Any] | None = None
+    ) -> Iterable[ReadResourceContents] | InputRequiredResult:
+        if str(uri) == review_app.URI:
+            return await super().read_resource(uri, context)
+        return await self._beside.read(str(uri))
 
     async def list_prompts(self) -> list[Prompt]:
-        return prompts.listed(self._caller())
+        return self._beside.prompts()
 
     async def get_prompt(
         self, name: str, arguments: dict[str, Any] | None = None, context: Context[None, Any] | None = None
     ) -> GetPromptResult:
-        with _protocol():
-            return await prompts.written(self._app, self._caller(), name, arguments or {})
-
-    async def _complete(self, ctx: Request, params: CompleteRequestParams) -> CompleteResult:
-        given = (params.context.arguments if params.context else None) or {}
-        asked = params.argument
-        with _protocol():
-            found = await completed(self._app, self._caller(), params.ref, asked.name, asked.value, given)
-        return CompleteResult(completion=found)
-
-
-@contextmanager
-def _protocol(**about: str) -> Iterator[None]:
-    """A refusal as a protocol error, with the same structure as a tool's in its data."""
-    try:
-        yield
-    except MCPError:
-        raise
-    except Exception as raised:
-        error = raised if isinstance(raised, WorkError) else unexpected(raised, "a request")
-        log.info("refused: %s", error.code)
-        raise MCPError(rpc_code(error), one_line(error), {**about, "error": error.as_dict()}) from None
+        return await self._beside.prompt(name, arguments or {})
 
 
 def client_of(context: Context[None, Any] | None) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -14,9 +15,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
+from mcp.server import ServerRequestContext
+from mcp.server.context import CallNext, HandlerResult
 from mcp.server.stdio import stdio_server
 
-from workdocket.app import as_raised, open_app
+from workdocket.raised import as_raised
 from workdocket.settings import Settings
 from workdocket.surfaces import envelope
 from workdocket.surfaces.identity import Caller
@@ -27,6 +30,8 @@ log = logging.getLogger("workdocket.stdio")
 
 LONGEST_LINE = 64 << 20
 LAST_SECONDS = 1.0
+QUIET_SECONDS = 0.5
+AT_THE_DOOR = {"initialize", "notifications/initialized", "ping", "server/discover", "tools/list"}
 LAST_ANSWERS_SECONDS = 0.5
 """How long a client that has closed its end may take to read the last answers."""
 
@@ -69,7 +74,8 @@ class Wire:
 
     def drop(self) -> None:
         self._dropped = True
-        self._writer.transport.abort()
+        if not self._writer.is_closing():
+            self._writer.transport.abort()
 
     async def write(self, text: str) -> None:
         if not self._dropped:
@@ -120,6 +126,46 @@ async def _streams(wire: tuple[int, int] | None) -> AsyncIterator[tuple[Any, Any
         outgoing.close()
 
 
+class Opening:
+    """The house behind a door, opened when somebody asks for what is in it, or for nothing for a moment.
+
+    A host that starts many servers waits for what each of them can do, and the door alone knows that.
+    """
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self._asked = anyio.Event()
+        self._open = anyio.Event()
+        self._over = anyio.Event()
+        self._quiet = anyio.CancelScope()
+        door.middleware.append(self._hold)
+
+    async def _hold(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        self._quiet.deadline = anyio.current_time() + QUIET_SECONDS
+        if ctx.method not in AT_THE_DOOR:
+            self._asked.set()
+            await self._open.wait()
+        return await call_next(ctx)
+
+    async def keep(self, settings: Settings) -> None:
+        """Open it in time, and close it at the end; raises what opening it raises."""
+        self._quiet.deadline = anyio.current_time() + QUIET_SECONDS
+        with self._quiet:
+            await self._asked.wait()
+        from workdocket.app import open_app
+
+        async with open_app(settings, sweep=True) as app:
+            gc.freeze()
+            gc.enable()
+            self._door.let_in(app)
+            self._open.set()
+            await self._over.wait()
+
+    def end(self) -> None:
+        self._asked.set()
+        self._over.set()
+
+
 async def _serve(settings: Settings, caller: Caller, wire: tuple[int, int] | None) -> int:
     code = 0
     async with anyio.create_task_group() as group:
@@ -134,9 +180,14 @@ async def _serve(settings: Settings, caller: Caller, wire: tuple[int, int] | Non
 
         if sys.platform != "win32":
             await group.start(on_signal)
-        async with open_app(settings, sweep=True) as app, _streams(wire) as (incoming, outgoing):
-            server = Door(app, lambda: caller)._lowlevel_server
-            await server.run(incoming, outgoing, server.create_initialization_options())
+        door = Door(None, lambda: caller)
+        opening = Opening(door)
+        async with anyio.create_task_group() as house:
+            async with _streams(wire) as (incoming, outgoing):
+                house.start_soon(opening.keep, settings)
+                server = door._lowlevel_server
+                await server.run(incoming, outgoing, server.create_initialization_options())
+            opening.end()
         group.cancel_scope.cancel()
     return code
 

@@ -21,6 +21,7 @@ from workdocket.service.desk import Call
 from workdocket.service.work import HandIn
 from workdocket.surfaces import wire
 from workdocket.surfaces.identity import Caller
+from workdocket.surfaces.review_app import shown_with
 
 Answer = dict[str, Any]
 A = TypeVar("A", bound=wire.Args)
@@ -66,6 +67,23 @@ class ToolSpec:
     @property
     def output_schema(self) -> dict[str, Any]:
         return {"type": "object", "properties": dict(self.gives)}
+
+    @property
+    def listed(self) -> dict[str, Any]:
+        """As clients are told of it, and which; kept in tools.json by docs/generate.py, for it takes time to make."""
+        hints = dict(zip(("readOnlyHint", "destructiveHint", "idempotentHint"), self.hints, strict=True))
+        return {
+            "roles": sorted(self.roles),
+            "tool": {
+                "name": self.name,
+                "title": self.title,
+                "description": self.description,
+                "inputSchema": self.input_schema,
+                "outputSchema": self.output_schema,
+                "annotations": {**hints, "openWorldHint": False},
+                **({"_meta": page} if (page := shown_with(self.name)) else {}),
+            },
+        }
 
 
 TOOLS: dict[str, ToolSpec] = {}
@@ -242,7 +260,8 @@ async def review(app: App, caller: Caller, a: wire.Review) -> Answer:
 async def approve(app: App, caller: Caller, a: wire.Approve) -> Answer:
     """Approve a submitted order; the change is applied once and its diff comes back. Pass the digest from review:
     stale means that something moved. applied=false: follow with get_order(wait_seconds=45)."""
-    return await app.reviews.approve(call(caller, "approve", a), a.order_id, a.digest, a.comment)
+    digest, comment = (caller.yes.digest, caller.yes.note) if caller.yes else (a.digest, a.comment)
+    return await app.reviews.approve(call(caller, "approve", a), a.order_id, digest, comment)
 
 
 @tool("Reject", wire.Reject, REVIEWER, DESTRUCTIVE, order=OBJECT, stopped=ROWS)

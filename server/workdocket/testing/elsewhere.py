@@ -16,6 +16,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import pydantic.main  # noqa: F401 - models must have met the classes of datetime before these are moved
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema
 

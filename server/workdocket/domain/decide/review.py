@@ -174,7 +174,13 @@ def _reasons(draft: Draft, item: WorkItem, errors: Sequence[dict[str, Any]]) -> 
 
 def _record(draft: Draft, decision: Decision, rule: str | None) -> None:
     draft.decisions.append(decision)
-    data = {"verdict": decision.verdict, "digest": decision.digest, "rule": rule, "errors": list(decision.errors)}
+    data = {
+        "verdict": decision.verdict,
+        "digest": decision.digest,
+        "rule": rule,
+        "errors": list(decision.errors),
+        "channel": decision.actor.channel,
+    }
     kept = {key: value for key, value in data.items() if value}
     draft.note("decision.recorded", decision.order_id, message=decision.comment, data=kept)
 

@@ -82,10 +82,9 @@ def install(
     task = Task(host, place, name, entry, force=force, project=project)
     if printed:
         click.echo(task.snippet, nl=False)
-    elif undo:
-        _undo(task, dry_run=dry_run)
-    else:
-        _install(task, dry_run=dry_run)
+        return
+    with _reported(task):
+        (_undo if undo else _install)(task, dry_run=dry_run)
 
 
 def _file(host: Host, client: str, *, project: bool, given: Path | None) -> Path:
@@ -223,16 +222,16 @@ def _install(task: Task, *, dry_run: bool) -> None:
         before = task.file.read()
         _show_change(task, before, _with_entry(task, before))
         return
-    with _reported(task):
-        task.path.parent.mkdir(parents=True, exist_ok=True)
-        with task.file.alone():
-            before = task.file.read()
-            after = _with_entry(task, before)
-            if after == before:
-                click.echo(f"Nothing to change: {task.host.title} has {task.name} already, in {task.path}")
-                return
-            copy = task.file.keep(before) if before is not None and _is_before_us(task, before) else None
-            task.file.replace(before, after)
+    task.path.parent.mkdir(parents=True, exist_ok=True)
+    with task.file.alone():
+        before = task.file.read()
+        after = _with_entry(task, before)
+        if after == before:
+            click.echo(f"Nothing to change: {task.host.title} has {task.name} already, in {task.path}")
+            return
+        task.file.check_writable()
+        copy = task.file.keep(before) if before is not None and _is_before_us(task, before) else None
+        task.file.replace(before, after)
     _say_done(task, copy)
 
 
@@ -292,7 +291,7 @@ def _undo(task: Task, *, dry_run: bool) -> None:
     if dry_run:
         _show_change(task, before, after)
         return
-    with _reported(task), task.file.alone():
+    with task.file.alone():
         task.file.replace(before, after)
     if copy is not None:
         copy.unlink()
@@ -358,11 +357,13 @@ def _reported(task: Task) -> Iterator[None]:
         hint = f"What it wrote stays. Call this again; close {task.host.title} first if that goes on."
         raise _refused(f"another program wrote {task.path} at the same moment", hint) from None
     except ReadOnly:
-        click.echo(task.snippet, nl=False)
-        hint = f"Make it writable, or paste what is printed above. {UNTOUCHED}"
+        click.echo(task.snippet if task.entry else "", nl=False)
+        hint = f"Make it writable, or change it by hand{', as printed above' if task.entry else ''}. {UNTOUCHED}"
         raise _refused(f"{task.path} is read-only", hint) from None
+    except BrokenPipeError:  # nobody reads what is printed: not the file's fault
+        raise
     except OSError as error:
-        raise _refused(f"{task.path} can't be written: {error.strerror}", f"Mend that. {UNTOUCHED}") from error
+        raise _refused(f"{task.path} can't be used: {error.strerror}", f"Mend that. {UNTOUCHED}") from error
 
 
 # what it says

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from importlib import import_module
 
@@ -34,6 +35,7 @@ def serve(
     http serves MCP at /mcp and /sse, the tools for programs at /v1, and /healthz. Role and actor are those of callers
     without a token; once a token was made, nobody comes in without one.
     """
+    gc.disable()  # a tenth of the start is looking for garbage in what imports leave, which is none
     from workdocket.surfaces.identity import local_caller
 
     place = {"host": host, "port": port}

@@ -117,10 +117,11 @@ class JsonText:
         at = node.members.index(member)
         before = node.members[at - 1] if at else None
         first = before.end if before else node.start + 1
-        start, end = self._tail(text, first, member.start), member.end
-        if member is node.members[-1] and before is None and start == first and not text[end : node.end - 1].strip():
+        notes = self._noted(text, first, member.start)
+        start, end = notes[-1].end() if notes else first, member.end
+        if len(node.members) == 1 and not notes and not text[end : node.end - 1].strip():
             end = node.end - 1
-        elif start > first and "\n" not in text[end : _space(text, end)]:
+        elif notes and notes[-1][0].startswith("//") and "\n" not in text[end : _space(text, end)]:
             start = member.start  # the end of the line is the end of the comment in front of it
         if member is node.members[-1] and member.comma is None and before and before.comma is not None:
             return text[: before.comma] + text[before.comma + 1 : start] + text[end:]
@@ -128,14 +129,15 @@ class JsonText:
 
     def _tail(self, text: str, at: int, stop: int) -> int:
         """The end of the last comment between ``at`` and ``stop``; ``at`` where there is none."""
-        end = at
-        while self._comments:
-            here = _space(text, end)
-            comment = COMMENT.match(text, here, stop)
-            if comment is None:
-                break
-            end = comment.end()
-        return end
+        return max((comment.end() for comment in self._noted(text, at, stop)), default=at)
+
+    def _noted(self, text: str, at: int, stop: int) -> Sequence[re.Match[str]]:
+        """The comments between ``at`` and ``stop``, where there are no values."""
+        found: list[re.Match[str]] = []
+        while self._comments and (comment := COMMENT.match(text, _space(text, at), stop)):
+            found.append(comment)
+            at = comment.end()
+        return found
 
     # reading
 

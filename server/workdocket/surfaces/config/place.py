@@ -41,13 +41,12 @@ class ConfigFile:
     def replace(self, before: bytes | None, after: bytes | None) -> None:
         """What was ``before`` is ``after`` from now on; ``None`` is no file. Raises :class:`Moved` or OSError."""
         target = Path(os.path.realpath(self.path))
+        self.check_writable()
         if after is None:
             self._still(before)
             target.unlink()
             return
         there = target.stat() if before is not None else None
-        if there and not (there.st_mode & 0o222 and os.access(target, os.W_OK)):
-            raise ReadOnly
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         try:
             with open(handle, "wb") as file:
@@ -62,6 +61,11 @@ class ConfigFile:
             with suppress(OSError):
                 os.unlink(name)
             raise
+
+    def check_writable(self) -> None:
+        """Raises :class:`ReadOnly` where the file says so: the folder alone would not stop a replacement."""
+        if self.path.exists() and not (self.path.stat().st_mode & 0o222 and os.access(self.path, os.W_OK)):
+            raise ReadOnly
 
     def keep(self, content: bytes) -> Path:
         """The copy beside the file that has this content: an older one, or a new one. None is ever overwritten."""
