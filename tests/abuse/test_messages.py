@@ -13,7 +13,7 @@ import pytest
 from mcp.server.request_state import AESGCMRequestStateCodec
 
 from tests.abuse.doors import DOORS, META, Http, message, session
-from tests.abuse.sockets import BOTH, ECHO, JSON, abused, answered, request, statuses, unchanged
+from tests.abuse.sockets import BOTH, ECHO, JSON, abused, answered, hung_up, request, statuses, unchanged
 from tests.support.harness import LIMIT, held
 from tests.support.process import HANDSHAKE
 from tests.support.web import Served, bearing, site
@@ -245,6 +245,17 @@ async def test_a_session_is_there_only_under_its_own_id_and_until_it_is_ended(se
         [gone] = await answered(server, Http(server, own).raw(json.dumps(message("tools/list")).encode()))
         assert gone.status == 404
         assert (await Http(server, other).call("list_orders"))["orders"] is not None
+
+
+@pytest.mark.scenario("abuse-messages")
+async def test_a_stream_that_goes_on_after_something_that_never_was_is_not_a_defect(server: Served) -> None:
+    own = f"Mcp-Session-Id: {await session(server)}"
+    for place in ("5", "", "x" * 5_000, "_GET_stream", "0/0", "-1", "\xff", own):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(request("GET", "/mcp", b"", BOTH, own, f"Last-Event-ID: {place}"))
+        async with asyncio.timeout(LIMIT):
+            assert int((await reader.readline())[9:12]) < 500, place
+        await hung_up(writer)
 
 
 @pytest.mark.scenario("abuse-messages", "http-session-bound")

@@ -73,8 +73,7 @@ class Web:
                 Route("/v1/openapi.json", self._document),
                 *_metadata(house.settings),
                 Route("/v1/{tool}", Shim(house)),
-                *_guarded([Route("/mcp", StreamableHTTPASGIApp(self._sessions))]),
-                *_guarded(sse.routes),
+                *_guarded([Route("/mcp", StreamableHTTPASGIApp(self._sessions)), *sse.routes]),
                 *Inbox(house, verify, local).routes,
             ],
             middleware=[

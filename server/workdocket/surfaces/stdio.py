@@ -80,7 +80,8 @@ class Wire:
 
     def drop(self) -> None:
         self._dropped = True
-        self._writer.transport.abort()
+        if not self._writer.is_closing():
+            self._writer.transport.abort()
 
     async def write(self, text: str) -> None:
         if not self._dropped:
