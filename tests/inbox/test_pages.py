@@ -155,9 +155,12 @@ async def test_the_queue_fills_while_it_is_open_and_keeps_selection_and_typed_te
     await box(page, first).check()
     await page.get_by_label("Comment for all").fill("fine by me")
 
+    chosen = "document.body.dataset.chosen = document.querySelectorAll('[name=member]:checked').length"
+    await page.evaluate(f"window.addEventListener('htmx:afterSwap', () => {{ {chosen} }})")
     second = await crew.prices("Brandt")
 
     await expect(page.get_by_role("link", name=second)).to_be_visible()
+    assert await page.locator("body").get_attribute("data-chosen") == "1", "for a moment nothing was selected"
     await expect(box(page, first)).to_be_checked()
     await expect(box(page, second)).not_to_be_checked()
     await expect(page.get_by_label("Comment for all")).to_have_value("fine by me")

@@ -76,7 +76,7 @@
   }
 
   document.addEventListener("htmx:beforeSwap", (event) => { if (one("#queue")) keep(); });
-  document.addEventListener("htmx:afterSettle", () => { restore(); standing(); });
+  document.addEventListener("htmx:afterSwap", () => { restore(); standing(); }); // at once: a key may come before it settles
   document.addEventListener("change", (event) => {
     const box = event.target;
     if (box.matches("[data-all]")) {
