@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from tests.support.harness import LIMIT
 from tests.support.process import START_LIMIT, environment
@@ -109,5 +108,3 @@ def close(one: int) -> None:
         os.close(one)
     except OSError:
         return
-
-

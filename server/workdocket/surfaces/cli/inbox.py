@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -34,6 +35,9 @@ def run(session: Session) -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors=unfit)
     with opened(session) as house:
+        if sys.stderr.isatty():
+            for handler in logging.getLogger().handlers:
+                handler.setFormatter(view.Aside())
         _sit_down(Desk(house, answers()))
 
 
@@ -69,7 +73,7 @@ def _settle(desk: Desk, row: Row) -> Next:
         packet = desk.failed_order(row) if failed else desk.packet(row)
         if packet is None:
             return "next"
-        view.page(view.failed(packet) if failed else view.packet(packet), desk.answers)
+        view.page(["", *(view.failed(packet) if failed else view.packet(packet))], desk.answers)
         step = _ask(desk, row, packet)
     return step
 

@@ -51,13 +51,20 @@ def shape_of(packet: Packet) -> Shape:
         return Shape(kind, f"findings: {', '.join(codes)}", UNKNOWN)
     in_sight = not packet["items_left_out"]
     if preview is None:
-        return Shape(kind, NO_PREVIEW, UNKNOWN, in_sight)
+        return Shape(
+            kind, NO_PREVIEW, UNKNOWN, in_sight and not any(_is_cut(item.get("result")) for item in packet["items"])
+        )
     changes = preview["changes"]
     risk = max((RISKS[change["op"]] for change in changes), default=0)
     if preview.get("changes_left_out"):
         return Shape(kind, LONG, max(risk, RISKS["modified"]))
     kinds = sorted({f"{change['op']} {re.sub('[0-9]+', '#', change['path'])}".rstrip() for change in changes})
     return Shape(kind, "; ".join(kinds) or NOTHING, risk, in_sight)
+
+
+def _is_cut(value: Any) -> bool:
+    """Whether the service showed how long a value is in place of it. One that only looks so is taken for one too."""
+    return isinstance(value, dict) and set(value) == {"left_out"}
 
 
 def in_turn(rows: Iterable[Row]) -> list[Row]:

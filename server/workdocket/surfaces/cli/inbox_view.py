@@ -3,6 +3,7 @@ it, however long and whatever it says."""
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from rich.text import Text
 from workdocket.surfaces.cli import show, texts
 from workdocket.surfaces.cli.inbox_keys import Answers
 from workdocket.surfaces.cli.inbox_queue import Packet, Row, Shape
+from workdocket.surfaces.cli.run import Brief
 from workdocket.surfaces.cli.texts import plain
 
 FEW = 6
@@ -102,7 +104,7 @@ def packet(one: Packet, *, whole: bool = False) -> Lines:
         if one["findings"]:
             tell("findings: these stand against approval", style="red")
             for finding in one["findings"]:
-                _print(_behind(" ".join(filter(None, (finding["code"], finding["path"], finding["message"])))))
+                _print(behind(" ".join(filter(None, (finding["code"], finding["path"], finding["message"])))))
 
     return [*captured(draw), *_diff(one.get("preview"), whole=whole), *captured(lambda: _gate(one))]
 
@@ -183,20 +185,27 @@ def in_short(one: Packet) -> Lines:
         preview = one.get("preview")
         if preview is None:
             for item in one["items"]:
-                _print(_behind(f"{item['id']} {plain(item.get('result'))}"))
+                _print(behind(f"{item['id']} {plain(item.get('result'))}"))
         for change in (preview or {}).get("changes", ()):
             if texts.has_lines(change):
-                _print(_behind(f"{change['op']} {change['path']}"))
+                _print(behind(f"{change['op']} {change['path']}"))
                 for line in texts.compared(change["before"], change["after"], show.out.width - len(MARGIN)):
                     show.out.print(Text(MARGIN) + line, no_wrap=True, overflow="ignore", crop=False)
             else:
                 before, after = ("-" if change[side] is None else plain(change[side]) for side in ("before", "after"))
-                _print(_behind(f"{change['op']} {change['path']}: {before} → {after}"))
+                _print(behind(f"{change['op']} {change['path']}: {before} → {after}"))
 
     return captured(draw)
 
 
-def _behind(text: str) -> Iterator[Text]:
+class Aside(Brief):
+    """What is logged meanwhile, on the same screen."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(line.plain for line in behind(f"log: {super().format(record)}"))
+
+
+def behind(text: str) -> Iterator[Text]:
     room = max(show.out.width - len(DEEPER), 8)
     return (Text((DEEPER if n else MARGIN) + piece) for n, piece in enumerate(chop_cells(plain(text), room)))
 

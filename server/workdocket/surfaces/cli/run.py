@@ -78,11 +78,13 @@ def person(session: Session) -> Caller:
 
 
 class Brief(logging.Formatter):
-    """One line a record: an exception's own words instead of its traceback."""
+    """One harmless line a record: an exception's own words instead of its traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
+        from workdocket.surfaces.cli.texts import plain
+
         error = record.exc_info[1] if record.exc_info else None
-        return record.getMessage() + (f": {type(error).__name__}: {error}" if error else "")
+        return plain(record.getMessage() + (f": {type(error).__name__}: {error}" if error else ""))
 
 
 def log_briefly(level: str) -> None:
