@@ -368,10 +368,15 @@ def held_up(folder: Path) -> tuple[str, int]:
     return order_id, os.open(folder / "begun", os.O_RDONLY | os.O_NONBLOCK)
 
 
-def go_on(folder: Path, begun: int) -> None:
-    assert select.select([begun], [], [], LIMIT)[0]
-    close(begun)
-    close(os.open(folder / "go-on", os.O_RDONLY | os.O_NONBLOCK))
+def met(fifo: int) -> None:
+    """Wait until the change has come to this point."""
+    assert select.select([fifo], [], [], LIMIT)[0]
+    assert os.read(fifo, 16) == b"here\n"
+    close(fifo)
+
+
+def go_on(folder: Path) -> None:
+    met(os.open(folder / "go-on", os.O_RDONLY | os.O_NONBLOCK))
 
 
 @pytest.mark.scenario("terminal-inbox")
@@ -385,7 +390,8 @@ def test_a_change_that_takes_its_time_holds_up_no_other_decision_and_its_outcome
         meet(screen)
         screen.press("a")
         screen.until(f"waiting for {slow} to be applied")
-        go_on(tmp_path, begun)
+        met(begun)
+        go_on(tmp_path)
         screen.until(f"{slow} approved and applied")
         screen.until("2 approved · 0 left")
         assert screen.ended() == 0
@@ -642,11 +648,11 @@ def test_ctrl_c_while_a_change_is_being_made_lets_it_finish_and_then_leaves(tmp_
     with inbox(tmp_path) as screen:
         begin(screen)
         screen.press("a")
-        assert select.select([begun], [], [], LIMIT)[0]
+        met(begun)
 
         screen.press("\x03")
         screen.until("\\^C")
-        go_on(tmp_path, begun)
+        go_on(tmp_path)
 
         screen.until(f"{slow} approved and applied")
         screen.until("1 approved · 1 left")
