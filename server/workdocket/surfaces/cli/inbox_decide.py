@@ -66,6 +66,7 @@ def waive(desk: Desk, row: Row, packet: Packet) -> Next:
         view.tell(f"{item} is left out; {row.id} is {answer['order']['state']}")
         if answer["order"]["state"] != "failed":
             desk.close(row, "waived")
+            del desk.seen[row.id]  # it comes once more, when it is ready for a decision
             return "next"
     view.tell(f"{row.id} still waits for items that failed")
     return "ask"

@@ -163,7 +163,8 @@ class Desk:
         self.hear()
 
     def sum_up(self) -> None:
-        left = self.before + self.waiting - sum(self.done[name] for name in DONE if name != "skipped")
+        unread = self.before + self.waiting - len(self.seen)
+        left = unread + sum(not row.decided for row in self.seen.values())
         parts = [*(self._counts() or ["nothing decided"]), f"{left} left", self._time()]
         view.tell(" · ".join(parts), style="bold")
 
