@@ -260,7 +260,16 @@ def explain(session: Session, /, id: str | None, as_json: bool) -> None:
 @JSON
 @click.pass_obj
 def review(session: Session, /, order_id: str | None, whole: bool, as_json: bool) -> None:
-    """Show what awaits a decision, or all that the decision on one order is about, with its digest."""
+    """Decide on what waits, one order after the other; or show all that the decision on ORDER_ID is about.
+
+    Where the output is no terminal, and with --json, what waits is listed.
+    """
+    if not (order_id or as_json) and sys.stdout.isatty():
+        from workdocket.surfaces.cli import inbox
+
+        inbox.run(session)
+        return
+
     from workdocket.service.view import UNCUT
 
     async def all_of_it(app: App, actor: Actor) -> dict[str, Any]:

@@ -63,23 +63,31 @@ async def _ask(session: Session, tool: str, arguments: Mapping[str, Any]) -> dic
 
 async def _at_work(session: Session, work: Callable[[App, Caller], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
     from workdocket.app import open_app
-    from workdocket.surfaces.identity import local_caller
 
-    caller = local_caller(session.actor, kind="user").known_as(client="cli")
-    _log_briefly(session.settings.log_level)
+    caller = person(session)
+    log_briefly(session.settings.log_level)
     async with open_app(session.settings) as app:
         return await work(app, caller)
 
 
+def person(session: Session) -> Caller:
+    """Who sits at the command line."""
+    from workdocket.surfaces.identity import local_caller
+
+    return local_caller(session.actor, kind="user").known_as(client="cli")
+
+
 class Brief(logging.Formatter):
-    """One line a record: an exception's own words instead of its traceback."""
+    """One harmless line a record: an exception's own words instead of its traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
+        from workdocket.surfaces.cli.texts import plain
+
         error = record.exc_info[1] if record.exc_info else None
-        return record.getMessage() + (f": {type(error).__name__}: {error}" if error else "")
+        return plain(record.getMessage() + (f": {type(error).__name__}: {error}" if error else ""))
 
 
-def _log_briefly(level: str) -> None:
+def log_briefly(level: str) -> None:
     """For people the refusal is the message; log_level debug shows where it came from."""
     from workdocket.surfaces.logs import configure
 

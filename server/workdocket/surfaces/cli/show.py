@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from rich.cells import chop_cells
 from rich.console import Console
 from rich.json import JSON
 from rich.markup import escape
@@ -41,6 +42,8 @@ HIDDEN = re.compile("[\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u20
 def styled(word: str) -> Text:
     return Text(word, style=STYLES.get(word, ""))
 
+
+LONGEST_OP = len("modified ")
 
 WHOLE = 24
 """Words up to this length are kept in one piece where a table has to be narrow."""
@@ -136,7 +139,15 @@ def diff(one: Answer | None, *, all_of_it: str = "") -> None:
     """Changes of one line in a table, then texts line by line. ``all_of_it`` says how to see what is left out."""
     if one is None:
         return
-    changes = [leaf for change in one["changes"] for leaf in texts.leaves(change)]
+    out.print(Text(plain(f"diff: {one['summary']}"), style="italic"))
+    changes(one)
+    if one.get("changes_left_out"):
+        out.print(Text(f"… and {one['changes_left_out']} more{all_of_it}"))
+
+
+def changes(one: Answer) -> None:
+    """A diff without its summary."""
+    leaves = [leaf for change in one["changes"] for leaf in texts.leaves(change)]
     rows = [
         (
             styled(c["op"]),
@@ -144,21 +155,16 @@ def diff(one: Answer | None, *, all_of_it: str = "") -> None:
             "" if c["before"] is None else c["before"],
             "" if c["after"] is None else c["after"],
         )
-        for c in changes
+        for c in leaves
         if not texts.has_lines(c)
     ]
-    title = f"diff: {one['summary']}"
-    if rows or not changes:
-        table(title, ("", "path", "before", "after"), rows)
-    else:
-        out.print(Text(plain(title), style="italic"))
-    for change in changes:
-        if texts.has_lines(change):
-            out.print(Text.assemble(styled(change["op"]), " ", plain(change["path"])))
-            for line in texts.compared(change["before"], change["after"], out.width):
-                out.print(line, no_wrap=True, overflow="ignore", crop=False)
-    if one.get("changes_left_out"):
-        out.print(Text(f"… and {one['changes_left_out']} more{all_of_it}"))
+    if rows or not leaves:
+        table("", ("", "path", "before", "after"), rows)
+    for change in filter(texts.has_lines, leaves):
+        for n, piece in enumerate(chop_cells(plain(change["path"]), max(out.width - LONGEST_OP, 2)) or [""]):
+            out.print(Text.assemble("  … " if n else styled(change["op"]), "" if n else " ", piece))
+        for line in texts.compared(change["before"], change["after"], out.width):
+            out.print(line, no_wrap=True, overflow="ignore", crop=False)
 
 
 def events(answer: Answer) -> None:
