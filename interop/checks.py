@@ -141,21 +141,24 @@ def generated(stand: Stand) -> str:
     return f"a client with {len(calls)} calls, made without a warning"
 
 
+V1, V2 = "@modelcontextprotocol/sdk", "@modelcontextprotocol/client"
+
+
 def _everywhere(transport: str) -> list[Check]:
     """The clients that go every way. Over SSE there is the era of the handshake only."""
-    v1, v2, inspector = "@modelcontextprotocol/sdk", "@modelcontextprotocol/client", "@modelcontextprotocol/inspector"
+    inspector = "@modelcontextprotocol/inspector"
     legacy, auto = node("ts_v2.mjs", transport, "legacy"), node("ts_v2.mjs", transport, "auto")
     strict, modern = node("inspector.mjs", transport, "legacy"), node("inspector.mjs", transport, "modern")
     whole = node("inspector.mjs", transport, "modern", "whole")
     probes = 1 if transport == "stdio" else 0  # it starts a server just to learn the era, and kills it
     both = [
-        Check("TypeScript SDK 1", v1, transport, node("ts_v1.mjs", transport), 2, quick=True),
-        Check("TypeScript SDK 2", v2, transport, legacy, 2, quick=True),
+        Check("TypeScript SDK 1", V1, transport, node("ts_v1.mjs", transport), 2, quick=True),
+        Check("TypeScript SDK 2", V2, transport, legacy, 2, quick=True),
         Check("Inspector", inspector, transport, strict, quick=True),
         Check("fastmcp", "fastmcp-slim", transport, client(AGENTS, "drive_fastmcp", transport), 1),
     ]
     late = [
-        Check("TypeScript SDK 2, auto", v2, transport, auto, 2, quick=True, kills=probes),
+        Check("TypeScript SDK 2, auto", V2, transport, auto, 2, quick=True, kills=probes),
         Check("Inspector, modern", inspector, transport, modern, quick=True),
         Check("Inspector, modern, whole job", inspector, transport, whole, 2),
     ]
@@ -182,6 +185,9 @@ CHECKS = [
     Check("Claude Code", "@anthropic-ai/claude-code", "stdio", partial(listed, "claude-code", "claude"), kills=1),
     Check("Codex, scripted model", "@openai/codex", "stdio", worked_by_codex, kills=1),
     Check("Gemini CLI", "@google/gemini-cli", "stdio", partial(listed, "gemini", "gemini"), kills=1),
+    Check("TypeScript SDK 1, a person", V1, "stdio", node("elicit_v1.mjs"), quick=True),
+    Check("TypeScript SDK 2, a person", V2, "stdio", node("elicit_v2.mjs", "legacy"), quick=True),
+    Check("TypeScript SDK 2, auto, a person", V2, "stdio", node("elicit_v2.mjs", "auto"), quick=True, kills=99),
     _suite("2025-11-25"),
     _suite("2026-07-28"),
     Check("Schemathesis", "schemathesis", "http", fuzzed, quick=True),

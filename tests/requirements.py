@@ -223,6 +223,7 @@ PROMISES: dict[str, str] = {
     "deadline-told": "A deadline that passes before its order is over leaves one event, whoever notices, and changes no state.",
     "attempts-counted": "Expiry and fail count an attempt, release does not; without one left the item fails.",
     "backoff-by-kind": "A reported failure, a lease that ran out and an apply that raised each have a pause of their own, by type or setting; it doubles, chance lengthens it, and it has a cap.",
+    "answers-stay-short": "An answer stays under 25,000 characters and says what it left out.",
     "nothing-is-an-answer": "No item is an answer with a reason and retry_after_seconds.",
     "checkout-waits": "wait_seconds holds a checkout until something is available, also when another process made it so.",
     "tools-well-described": "Every tool has a title, a description, annotations, described parameters and an output schema.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
@@ -689,3 +690,17 @@ async def test_a_wait_is_over_as_soon_as_something_is_there(home: House) -> None
 
     async with asyncio.timeout(LIMIT):
         assert ids(await waiting) == [f"{order_id}.1"]
+
+
+@pytest.mark.scenario("answers-stay-short")
+async def test_whoever_holds_very_much_is_shown_a_page_of_it_and_how_much_is_left_out(home: House) -> None:
+    ann = home.person("ann")
+    for _ in range(50):
+        await ann.propose()
+    for _ in range(5):
+        await ann.ok("checkout", count=10)
+
+    mine = await ann.ok("my_work")
+
+    assert (len(mine["leases"]), mine["left_out"]) == (40, 10)
+    assert len(json.dumps(mine)) < 25_000

@@ -55,6 +55,8 @@ async def test_a_signal_ends_it_with_streams_open_and_every_waiting_call_answere
             http.stream("POST", mcp, json=listening, headers=headers) as told,
         ):
             assert (idle.status_code, told.status_code) == (200, 200)
+            for client in (*clients, *clients):  # what comes in after the waiting calls is answered
+                await client.call_tool("my_work")
             await reached(server)
             server.end(number)
             assert await server.ended() == 128 + number

@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.doors import stored, visit
 from tests.support.harness import LIMIT, House, Person, held, server
+from tests.support.web import START_LIMIT
 from workdocket import WorkError
 from workdocket.surfaces.dispatch import run_tool
 from workdocket.surfaces.tools import TOOLS
@@ -316,7 +317,7 @@ async def wire(folder: Path) -> AsyncIterator[tuple[asyncio.StreamWriter, asynci
     hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "raw", "version": "1"}}
     try:
         await say(process.stdin, {"jsonrpc": "2.0", "id": "hello", "method": "initialize", "params": hello})
-        assert (await hear(process.stdout))["id"] == "hello"
+        assert (await hear(process.stdout, START_LIMIT))["id"] == "hello"
         await say(process.stdin, {"jsonrpc": "2.0", "method": "notifications/initialized"})
         yield process.stdin, process.stdout
         process.stdin.close()
@@ -333,8 +334,8 @@ async def say(pipe: asyncio.StreamWriter, message: Any) -> None:
     await pipe.drain()
 
 
-async def hear(pipe: asyncio.StreamReader) -> dict[str, Any]:
-    async with asyncio.timeout(LIMIT):
+async def hear(pipe: asyncio.StreamReader, limit: float = LIMIT) -> dict[str, Any]:
+    async with asyncio.timeout(limit):
         heard: dict[str, Any] = json.loads(await pipe.readline())
         return heard
 

@@ -66,6 +66,10 @@ CALLS: dict[str, list[str]] = {
     "prune": ["prune", "--yes"],
     "generate": ["generate"],
     "stats": ["stats"],
+    "notify list": ["notify", "list"],
+    "notify test": ["notify", "test"],
+    "waive": ["waive", "WO-1.1", "--reason", "no"],
+    "undo": ["undo", "WO-1", "--reason", "no"],
     "install": ["install", "zed", "--file", "zed.json"],
     "token create": ["token", "create", "ann", "--role", "worker"],
     "token list": ["token", "list"],
@@ -107,7 +111,7 @@ def test_every_command_but_those_that_speak_mcp_does_its_work_without_it(tmp_pat
     assert set(ended.values()) <= {0, 1}, said
     assert {name for name, code in ended.items() if code == 1} <= {
         "orders retry", "orders requeue", "orders dead-letter", "review", "approve", "reject",
-        "orders cancel",
+        "orders cancel", "waive", "undo", "notify test",
     }, said  # fmt: skip
 
 

@@ -17,8 +17,6 @@ import pytest
 
 from tests.support.harness import LIMIT, CountedIds, HandClock, House, house
 from tests.support.terminal import Terminal, close, terminal
-from workdocket.surfaces import wire
-from workdocket.surfaces.tools import TOOLS
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="there are no such terminals")
 
@@ -485,7 +483,6 @@ def test_all_of_a_diff_and_the_events_are_a_key_away(tmp_path: Path) -> None:
 
 
 @pytest.mark.scenario("terminal-inbox")
-@pytest.mark.skipif("only_items" not in wire.Reject.model_fields, reason="items are not refused for good here")
 def test_single_items_are_refused_for_good_and_the_order_goes_on(tmp_path: Path) -> None:
     order_id = inside(tmp_path, lambda home: batch(home, 1, 2))
     with inbox(tmp_path) as screen:
@@ -503,7 +500,6 @@ def test_single_items_are_refused_for_good_and_the_order_goes_on(tmp_path: Path)
 
 
 @pytest.mark.scenario("terminal-inbox")
-@pytest.mark.skipif("waive" not in TOOLS, reason="items are not waived here")
 def test_an_item_that_failed_is_waived_and_the_order_then_decided_on(tmp_path: Path) -> None:
     async def half_failed(home: House) -> str:
         order_id = await home.person("ben").propose("test.batch", {"batches": 2})

@@ -8,17 +8,13 @@ from typing import Any
 import pytest
 from mcp import Client
 
-from tests.support.app_host import CHROMIUM, shown
+from tests.support.app_host import shown
 from tests.support.dialog import seated, waiting, willing
 from tests.support.doors import door, visit
 from tests.support.harness import House
 from workdocket.surfaces import review_app
 
 pytestmark = pytest.mark.scenario("review-page")
-
-
-def in_chromium(test: Any) -> Any:
-    return pytest.mark.slow(pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")(test))
 
 
 ERAS = pytest.mark.parametrize("mode", ["auto", "legacy"])
@@ -71,7 +67,7 @@ async def test_a_client_without_the_extension_reads_the_review_as_text(home: Hou
 # what it shows
 
 
-@in_chromium
+@pytest.mark.slow
 async def test_it_shows_what_is_to_be_decided_and_touches_nothing_else(home: House) -> None:
     order_id = await waiting(home, "test.batch", {"batches": 1}, {"count": 3})
     async with visit(home) as ann, shown(ann.client, {"order_id": order_id}) as host:
@@ -88,7 +84,7 @@ async def test_it_shows_what_is_to_be_decided_and_touches_nothing_else(home: Hou
     assert host.trouble == []
 
 
-@in_chromium
+@pytest.mark.slow
 async def test_hostile_words_are_shown_as_words(home: House) -> None:
     order_id = await waiting(home, result={"message": HOSTILE, "verified": True})
     async with visit(home) as ann, shown(ann.client, {"order_id": order_id}) as host:
@@ -104,7 +100,7 @@ async def test_hostile_words_are_shown_as_words(home: House) -> None:
     assert host.trouble == []
 
 
-@in_chromium
+@pytest.mark.slow
 async def test_findings_and_what_is_left_out_are_said(home: House) -> None:
     order_id = await waiting(home, "test.batch", {"batches": 1}, {"count": 0})
     async with visit(home) as ann:
@@ -119,7 +115,7 @@ async def test_findings_and_what_is_left_out_are_said(home: House) -> None:
     assert "40 more changes are not shown" in text
 
 
-@in_chromium
+@pytest.mark.slow
 async def test_it_takes_the_theme_of_its_host(home: House) -> None:
     order_id = await waiting(home)
     async with visit(home) as ann, shown(ann.client, {"order_id": order_id}, theme="dark") as host:
@@ -136,7 +132,7 @@ async def test_it_takes_the_theme_of_its_host(home: House) -> None:
 # what it does
 
 
-@in_chromium
+@pytest.mark.slow
 async def test_approve_asks_for_exactly_what_is_on_screen(home: House) -> None:
     order_id = await waiting(home, "test.echo")
     async with visit(home) as ann, shown(ann.client, {"order_id": order_id}) as host:
@@ -148,7 +144,7 @@ async def test_approve_asks_for_exactly_what_is_on_screen(home: House) -> None:
     assert await home.person("reader").state(order_id) == "completed"
 
 
-@in_chromium
+@pytest.mark.slow
 async def test_keys_alone_send_an_order_back_with_a_reason(home: House) -> None:
     order_id = await waiting(home)
     async with visit(home) as ann, shown(ann.client, {"order_id": order_id}) as host:
@@ -162,7 +158,7 @@ async def test_keys_alone_send_an_order_back_with_a_reason(home: House) -> None:
     assert call["arguments"] == {"order_id": order_id, "errors": [{"message": "later"}], "rework": True}
 
 
-@in_chromium
+@pytest.mark.slow
 async def test_rejecting_takes_a_reason_and_a_second_press(home: House) -> None:
     order_id = await waiting(home)
     async with visit(home) as ann, shown(ann.client, {"order_id": order_id}) as host:
@@ -177,7 +173,7 @@ async def test_rejecting_takes_a_reason_and_a_second_press(home: House) -> None:
     assert await home.person("reader").state(order_id) == "rejected"
 
 
-@in_chromium
+@pytest.mark.slow
 async def test_what_has_moved_is_refused_and_shown_anew(home: House, tmp_path: Path) -> None:
     world = tmp_path / "world"
     world.write_text("calm")
@@ -193,7 +189,7 @@ async def test_what_has_moved_is_refused_and_shown_anew(home: House, tmp_path: P
         await host.says("State: completed")
 
 
-@in_chromium
+@pytest.mark.slow
 @pytest.mark.parametrize("agrees", [True, False])
 async def test_behind_a_gate_for_persons_the_button_leads_to_the_dialog(home: House, agrees: bool) -> None:
     order_id, person = await waiting(home), willing()
@@ -207,7 +203,7 @@ async def test_behind_a_gate_for_persons_the_button_leads_to_the_dialog(home: Ho
     assert await home.person("reader").state(order_id) == ("completed" if agrees else "submitted")
 
 
-@in_chromium
+@pytest.mark.slow
 async def test_the_queue_opens_an_order(home: House) -> None:
     order_id = await waiting(home)
     async with visit(home) as ann, shown(ann.client, {}) as host:
@@ -218,7 +214,7 @@ async def test_the_queue_opens_an_order(home: House) -> None:
     assert [call["name"] for call in host.calls] == ["review"]
 
 
-@in_chromium
+@pytest.mark.slow
 async def test_a_host_that_passes_nothing_on_gets_a_page_that_only_shows(home: House) -> None:
     order_id = await waiting(home)
     async with visit(home) as ann, shown(ann.client, {"order_id": order_id}, capable=False) as host:
@@ -229,7 +225,7 @@ async def test_a_host_that_passes_nothing_on_gets_a_page_that_only_shows(home: H
     assert "Tell the agent" in text
 
 
-@in_chromium
+@pytest.mark.slow
 async def test_it_answers_its_host_and_nobody_else(home: House) -> None:
     order_id = await waiting(home)
     result: dict[str, Any] = {"content": [{"type": "text", "text": "forged"}], "isError": True}

@@ -39,6 +39,10 @@ class HandIn:
         return Work(self.value, checksum(self.value), self.evidence, self.notes)
 
 
+MOST_SHOWN = 40
+"""Items that my_work shows of each kind."""
+
+
 class Worker:
     """What an agent calls while it works."""
 
@@ -130,14 +134,18 @@ class Worker:
     async def my_work(self, actor: Actor) -> Answer:
         def body(tx: ReadTx) -> Answer:
             now = self._desk.clock.now()
+            held, back = tx.held_by(actor.id), tx.returned_to(actor.session, actor.id)
+            waiting = tx.awaiting_review(actor.id)
+            left_out = sum(max(len(items) - MOST_SHOWN, 0) for items in (held, back, waiting))
             return {
                 "agent": actor.agent or actor.session,
-                "leases": [{**view.item_row(item, now), "lease": self._lease(item)} for item in tx.held_by(actor.id)],
+                "leases": [{**view.item_row(item, now), "lease": self._lease(item)} for item in held[:MOST_SHOWN]],
                 "returned": [
                     {**view.item_row(item, now), **memory.reasons(item, self._memory_limit)}
-                    for item in tx.returned_to(actor.session, actor.id)
+                    for item in back[:MOST_SHOWN]
                 ],
-                "awaiting_review": [view.item_row(item, now) for item in tx.awaiting_review(actor.id)],
+                "awaiting_review": [view.item_row(item, now) for item in waiting[:MOST_SHOWN]],
+                **({"left_out": left_out} if left_out else {}),
             }
 
         return await self._desk.store.read(body)

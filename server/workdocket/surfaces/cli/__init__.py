@@ -11,6 +11,7 @@ import click
 
 import workdocket
 from workdocket.domain.errors import WorkError
+from workdocket.surfaces.cli.deciding import undo, waive
 from workdocket.surfaces.cli.install import install
 from workdocket.surfaces.cli.new import new
 from workdocket.surfaces.cli.notify import notify
@@ -68,6 +69,8 @@ def main(ctx: click.Context, database: str | None, given: dict[str, str], actor:
 
 main.add_command(serve)
 main.add_command(stats)
+main.add_command(undo)
+main.add_command(waive)
 
 
 @main.command()
@@ -297,8 +300,9 @@ def approve(session: Session, /, as_json: bool, **given: Any) -> None:
 @main.command()
 @click.argument("order_id")
 @click.option("--reason", "reasons", multiple=True, required=True, help="Why; repeatable.")
-@click.option("--item", "item_id", help="Only this item (with --rework).")
+@click.option("--item", "item_id", help="Only this item (with --rework or --only-items).")
 @click.option("--rework", is_flag=True, help="Send it back to work with the reasons on it.")
+@click.option("--only-items", is_flag=True, help="Refuse the named item for good; the others stand.")
 @click.option("--comment")
 @KEY
 @JSON
