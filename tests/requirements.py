@@ -314,6 +314,7 @@ PROMISES: dict[str, str] = {
     "inbox-roles": "Pages show no control that the caller's roles or the gate do not allow, and it is refused when posted all the same.",
     "inbox-decides": "In the inbox an order is approved, sent back and refused, as a person, through the same tools.",
     "inbox-stale": "Each verdict is on the digest that was on the screen; what moved is shown afresh instead.",
+    "inbox-verdicts": "In the inbox single items are refused or left out, and a completed order is taken back where its type can.",
     "inbox-queue": "The queue is grouped by type and shape of diff, the riskiest and oldest first; no page runs a type's preview of every order.",
     "inbox-batch": "A batch approves each member as it was shown; one that changed is left out and named.",
     "inbox-live": "Open pages hear what others do, without losing selection or typed text; streams are limited and end with the server.",

@@ -177,6 +177,7 @@ def http() -> Iterator[str]:
     yield from table(
         ["path", "method", "what"],
         [
+            ["`/`", "GET, POST", "the [inbox](../how-to/inbox.md) for people, with a sign-in of its own"],
             ["`/mcp`", "GET, POST, DELETE", "MCP over streamable HTTP, both protocol eras"],
             ["`/sse`, `/messages/`", "GET, POST", "MCP over the older HTTP with server-sent events"],
             ["`/v1/{tool}`", "POST", "a [tool](tools.md), its arguments as a JSON object in the body"],

@@ -15,7 +15,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.support.harness import LIMIT, House
+from tests.support.harness import LIMIT, House, held
 from tests.support.kept import kept
 from tests.support.reviewing import SHOP, Crew, office
 from tests.support.web import AT, Site, site
@@ -297,6 +297,63 @@ async def test_every_verdict_is_on_the_digest_that_was_shown(
     assert "Not decided" in answer.text
     assert await decisions(here.house, order_id) == []
     assert fields(answer.text)["digest"] != browser.hidden["digest"]
+
+
+# verdicts on single items, and undo
+
+
+def sheet(sku: str) -> list[dict[str, Any]]:
+    return [{"sku": sku, "name": sku, "price": 1}]
+
+
+@pytest.mark.scenario("inbox-verdicts")
+async def test_one_item_is_refused_and_the_order_goes_on_with_the_others(
+    here: Site, crew: Crew, browser: Browser
+) -> None:
+    order_id = await crew.feed(sheet("A-1"), sheet("A-2"))
+    await browser.get(f"/orders/{order_id}")
+    reasons = {f"reason.{order_id}.2": "not this one"}
+
+    answer = await browser.post(f"/orders/{order_id}/decide", verdict="reject", only_items="yes", **reasons)
+
+    assert answer.status_code == 303
+    states = [item["state"] for item in (await crew.agent("eve").ok("get_order", order_id=order_id))["items"]]
+    assert states == ["submitted", "rejected"]
+
+
+@pytest.mark.scenario("inbox-verdicts")
+async def test_an_item_that_failed_is_left_out_with_a_reason(here: Site, crew: Crew, browser: Browser) -> None:
+    payload = {"supplier": "Nordlicht", "sheets": [["A-1"], ["A-2"]]}
+    order_id = await crew.handed_in("feed.intake", payload, {"rows": sheet("A-1")})
+    agent = crew.agent("agent-7")
+    await agent.ok("fail", **held(await agent.take(order_id=order_id)), reason="torn", retryable=False)
+    page = await browser.get(f"/orders/{order_id}")
+    assert f"Go on without {order_id}.2" in page.text
+
+    answer = await browser.post(f"/orders/{order_id}/waive", item_id=f"{order_id}.2", reason="one is enough")
+
+    assert answer.status_code == 303
+    assert await agent.state(order_id) == "submitted"
+
+
+@pytest.mark.scenario("inbox-verdicts")
+async def test_a_completed_order_whose_type_can_take_it_back_has_an_undo(tmp_path: Path) -> None:
+    async with (
+        site(tmp_path) as here,
+        httpx2.AsyncClient(transport=httpx2.ASGITransport(app=here.web.app), base_url=AT) as client,
+    ):
+        ann, browser = here.house.person("ann"), Browser(here, client, {})
+        order_id = await ann.propose("test.page", {"file": str(tmp_path / "page")})
+        await ann.hand_in(await ann.take(), {"text": "hello"})
+        await ann.ok("approve", order_id=order_id)
+        page = await browser.get(f"/orders/{order_id}")
+        assert "File an undo" in page.text
+
+        answer = await browser.post(f"/orders/{order_id}/undo", reason="too soon")
+
+        assert answer.status_code == 303
+        await ann.ok("approve", order_id="WO-2")
+        assert not (tmp_path / "page").exists()
 
 
 # roles and rules
