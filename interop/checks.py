@@ -21,7 +21,8 @@ Run = Callable[[Stand], str]
 PRODUCT = ("-m", "workdocket")
 TERMINATED = 128 + 15
 FIXTURES = ("-W", "ignore", "-m", "interop.fixtures")
-"""Programs that serve: the product, and the same with the fixtures that the conformance suite asks for."""
+HURRIED = ("-m", "interop.hurried")
+"""Programs that serve: the product, with the fixtures that the conformance suite asks for, and without waiting."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +191,7 @@ CHECKS = [
     Check("TypeScript SDK 2, auto, a person", V2, "stdio", node("elicit_v2.mjs", "auto"), quick=True, kills=99),
     _suite("2025-11-25"),
     _suite("2026-07-28"),
-    Check("Schemathesis", "schemathesis", "http", fuzzed, quick=True),
+    Check("Schemathesis", "schemathesis", "http", fuzzed, quick=True, program=HURRIED),
     Check("openapi-python-client", "openapi-python-client", "http", generated, quick=True),
     _listing("worker", "3000", "worker"),
     _listing("worker and reviewer", "5000", "worker", "reviewer"),

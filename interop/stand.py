@@ -146,6 +146,8 @@ def _accept(place: socket.socket, target: tuple[str, int], wire: Wire) -> None:
         while True:
             near, _ = place.accept()
             far = socket.create_connection(target)
+            for end in (near, far):  # or halves of a message wait for word of each other
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for words in ((near, far, wire.asked), (far, near, wire.answered)):
                 threading.Thread(target=_pass_on, args=words, daemon=True).start()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import socket
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from tests.support.harness import LIMIT
 from tests.support.web import reached, served, wired
+from workdocket.surfaces.listener import listening
 
 LISTEN = {
     "notifications": {"resourceSubscriptions": ["workdocket://queue"]},
@@ -104,3 +106,11 @@ async def test_a_port_that_is_taken_is_refused_in_one_line(tmp_path: Path) -> No
             async with served(tmp_path, "--port", str(first.port)):
                 pass
     assert "Traceback" not in str(refused.value)
+
+
+@pytest.mark.scenario("http-port")
+def test_the_second_half_of_an_answer_does_not_wait_for_word_of_the_first() -> None:
+    with listening("127.0.0.1", 0) as place, socket.create_connection(place.getsockname()):
+        connection, _ = place.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

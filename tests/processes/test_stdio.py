@@ -315,7 +315,7 @@ def test_a_session_may_come_from_a_file(tmp_path: Path, output: str) -> None:
 # both eras
 
 
-async def everything(person: Agent) -> dict[str, dict[str, Any]]:
+async def everything(person: Agent, folder: Path) -> dict[str, dict[str, Any]]:
     """One call of each tool, in an order in which each has something to do."""
     said: dict[str, dict[str, Any]] = {}
 
@@ -349,6 +349,15 @@ async def everything(person: Agent) -> dict[str, dict[str, Any]]:
     await ask("events", order_id=order_id)
     other = (await ask("propose", type="test.free", payload={}))["order"]["id"]
     await ask("cancel", order_id=other)
+    page = (await ask("propose", type="test.page", payload={"file": str(folder / "page")}))["order"]["id"]
+    await ask("submit", **await take(), result={"text": "hello"})
+    await ask("approve", order_id=page)
+    await ask("undo", order_id=page, reason="too soon")
+    await ask("propose", type="test.batch", payload={"batches": 2})
+    await ask("submit", **await take(), result={"count": 1})
+    last = await take()
+    await ask("fail", **last, reason="no use", retryable=False)
+    await ask("waive", item_id=last["item_id"], reason="one is enough")
     return said
 
 
@@ -359,7 +368,7 @@ async def test_every_tool_works_in_each_protocol_era(tmp_path: Path, mode: str, 
         assert person.client.protocol_version == era
 
         tools = (await person.client.list_tools()).tools
-        said = await everything(person)
+        said = await everything(person, tmp_path)
         refusal = await person.refused("checkout", "invalid_request", count=0)
 
     assert set(said) == {tool.name for tool in tools}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from workdocket.surfaces.asgi import Web
 from workdocket.surfaces.entrance import is_loopback
 from workdocket.surfaces.identity import Caller
 from workdocket.surfaces.logs import configure
+from workdocket.surfaces.signals import heed
 
 GRACE_SECONDS = 3
 """How long answers that are under way may take once the server ends."""
@@ -97,7 +97,7 @@ async def _serve(settings: Settings, local: Caller) -> int:
         gc.freeze()
         gc.enable()
         await _must_be_safe(house)
-        with _listening(settings.host, settings.port) as place:
+        with listening(settings.host, settings.port) as place:
             return await _until_signalled(house, local, place)
 
 
@@ -118,17 +118,14 @@ async def _until_signalled(house: App, local: Caller, place: socket.socket) -> i
     code = 0
     async with anyio.create_task_group() as group:
 
-        async def on_signal(*, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        def end(number: int) -> None:
             nonlocal code
-            with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-                task_status.started()
-                async for number in signals:
-                    code = 128 + number
-                    server.force_exit = server.should_exit
-                    server.should_exit = True
-                    web.close()
+            code = 128 + number
+            server.force_exit = server.should_exit
+            server.should_exit = True
+            web.close()
 
-        await group.start(on_signal)
+        await group.start(heed, end)
         await server.serve([place])
         group.cancel_scope.cancel()
     return code
@@ -147,7 +144,8 @@ async def _must_be_safe(house: App) -> None:
 
 
 @contextmanager
-def _listening(host: str, port: int) -> Iterator[socket.socket]:
+def listening(host: str, port: int) -> Iterator[socket.socket]:
+    """A socket that listens there; raises ``WorkError`` where that is not possible."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         place = socket.create_server((host.strip("[]"), port), family=family, backlog=1024)
@@ -155,6 +153,9 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         message = f"cannot listen on {host} port {port}: {error.strerror}"
         raise WorkError("invalid_request", message, hint="Choose another with --port or --host.") from error
     with place:
+        # Taken over by each connection. asyncio would see to it, but not for a socket that it did not make; and without
+        # it the second half of an answer waits for the client's word on the first, which takes 40 ms.
+        place.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         yield place
 
 

@@ -6,7 +6,6 @@ import asyncio
 import gc
 import logging
 import os
-import signal
 import stat
 import sys
 import threading
@@ -25,6 +24,7 @@ from workdocket.surfaces import envelope
 from workdocket.surfaces.identity import Caller
 from workdocket.surfaces.logs import configure
 from workdocket.surfaces.server import Door
+from workdocket.surfaces.signals import heed
 
 log = logging.getLogger("workdocket.stdio")
 
@@ -189,16 +189,13 @@ async def _serve(settings: Settings, caller: Caller, wire: tuple[int, int] | Non
     code = 0
     async with anyio.create_task_group() as group:
 
-        async def on_signal(*, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        def end(number: int) -> None:
             nonlocal code
-            with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-                task_status.started()
-                async for number in signals:
-                    code = 128 + number
-                    group.cancel_scope.cancel()
+            code = 128 + number
+            group.cancel_scope.cancel()
 
         if sys.platform != "win32":
-            await group.start(on_signal)
+            await group.start(heed, end)
         door = Door(None, lambda: caller)
         opening = Opening(door)
         async with anyio.create_task_group() as house:
