@@ -85,7 +85,7 @@ async def test_a_server_leaves_alone_a_slot_that_a_living_one_has_in_hand(tmp_pa
             await other.ok("checkout", wait_seconds=1)
             await asyncio.to_thread(fifo.read_text)
             fifo.unlink()
-            await comes_true(lambda: slot(tmp_path)["state"] == "done")
+            await comes_true(lambda: slot(tmp_path)["outcome"] == DONE)
 
     # then
     assert runs(tmp_path) == [str(first.process.pid)]
@@ -99,7 +99,7 @@ async def test_servers_that_start_at_once_run_a_slot_once(tmp_path: Path) -> Non
     servers = await asyncio.gather(*[Server.start(tmp_path, "--actor", name, **environment) for name in "abc"])
     try:
         await asyncio.gather(*[server.greet() for server in servers])
-        await comes_true(lambda: slot(tmp_path)["state"] == "done")
+        await comes_true(lambda: slot(tmp_path)["outcome"] == DONE)
     finally:
         await asyncio.gather(*[server.kill() for server in servers])
 
@@ -120,7 +120,7 @@ async def test_killed_between_two_proposals_the_next_server_files_the_others(
 
     # when
     async with serving(tmp_path, **environment) as successor:
-        await comes_true(lambda: slot(tmp_path)["state"] == "done")
+        await comes_true(lambda: slot(tmp_path)["outcome"] == DONE)
 
     # then
     assert runs(tmp_path) == [str(killed.process.pid), str(successor.process.pid)]
@@ -141,7 +141,7 @@ async def test_a_server_that_runs_already_takes_over_the_slot_of_a_killed_one(tm
             await first.kill()
 
             # then
-            await comes_true(lambda: slot(tmp_path)["state"] == "done")
+            await comes_true(lambda: slot(tmp_path)["outcome"] == DONE)
 
     assert runs(tmp_path) == [str(first.process.pid), str(other.process.pid)]
     assert orders(tmp_path) == [1, 2, 3]

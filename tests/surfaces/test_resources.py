@@ -14,6 +14,7 @@ from tests.support.harness import House
 from workdocket.surfaces import resources
 from workdocket.surfaces.identity import local_caller
 from workdocket.surfaces.server import INSTRUCTIONS
+from workdocket.surfaces.tools import TOOLS
 
 ERAS = pytest.mark.parametrize("mode", ["auto", "legacy"])
 
@@ -241,5 +242,5 @@ async def test_the_other_lists_take_a_cursor_and_answer_whole(home: House, mode:
         templates = await ann.list_resource_templates(cursor="anything")
         prompts = await ann.list_prompts(cursor="anything")
 
-    assert (len(tools.tools), len(templates.resource_templates), len(prompts.prompts)) == (20, 3, 3)
+    assert (len(tools.tools), len(templates.resource_templates), len(prompts.prompts)) == (len(TOOLS), 3, 3)
     assert (tools.next_cursor, templates.next_cursor, prompts.next_cursor) == (None, None, None)

@@ -12,6 +12,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Generic, Literal, Self, TypeVar
 
+import anyio
+
 from workdocket.domain.errors import WorkError
 from workdocket.storage.engine import MINIMUM, SQLITE_VERSION, Connection, dbapi, wal_reset_safe
 from workdocket.storage.lane import Changes, Job, Lane, TransactionLost, closed, data_version
@@ -74,7 +76,7 @@ class SqliteStore(Generic[R, W]):
         """
         _check_library()
         lane = Lane(partial(_connect, path, busy_seconds))
-        await lane
+        await _made(lane)
         store = cls(path, lane, read_tx, write_tx, busy_seconds)
         try:
             await store._prepare(synchronous, load() if scripts is None else scripts)
@@ -229,7 +231,7 @@ class SqliteStore(Generic[R, W]):
             self._check_open()
             if self._reader is None:
                 reader = Lane(partial(_connect_to_read, self._path, self._busy_seconds))
-                await reader
+                await _made(reader)
                 self._reader = reader
         return self._reader
 
@@ -267,6 +269,12 @@ def bring_up(path: Path, *, dry_run: bool) -> tuple[int, list[str]]:
         return version(conn), todo
     finally:
         conn.close()
+
+
+async def _made(lane: Lane) -> None:
+    """A connection that is given up half made would report to a loop that may be gone by then."""
+    with anyio.CancelScope(shield=True):
+        await lane
 
 
 def _check_library() -> None:
