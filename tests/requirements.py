@@ -340,7 +340,6 @@ PROMISES: dict[str, str] = {
     "notify-retried": "What is not taken, or not known to be, is sent again under the same id, after growing pauses and the one that the receiver asks for.",
     "notify-given-up": "After notify_attempts, or a 410, a notification is given up with an event; the order is none the worse.",
     "notify-deadline": "A deadline is told once, so long ahead as is set; late where no process ran, and not at all when the order is over.",
-    "notify-expiry": "A review that is about to expire is told of once, ahead, unless somebody has decided.",
     "notify-signed": "A webhook is signed as Standard Webhooks says, with a secret from a variable or a file.",
     "notify-command": "A command gets the message on stdin, no shell, no variable with a secret and no end of time, and its output reaches no protocol.",
     "notify-desktop": "The desktop is told by the program of the platform; where there is none it is refused in words.",

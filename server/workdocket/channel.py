@@ -90,7 +90,7 @@ class Channel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")
-    on: tuple[Occasion, ...] = ("review", "expiry", "deadline", "failed")
+    on: tuple[Occasion, ...] = ("review", "deadline", "failed")
     types: tuple[str, ...] = ("*",)
     min_priority: int = Field(0, ge=0, le=HIGHEST_PRIORITY)
     before_seconds: float = Field(3600, ge=0, allow_inf_nan=False)

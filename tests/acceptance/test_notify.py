@@ -236,22 +236,6 @@ async def test_a_deadline_is_told_late_where_no_process_ran_and_not_when_the_ord
     assert {row["state"] for row in outbox(tmp_path)} == {"done"}
 
 
-@pytest.mark.scenario("notify-expiry")
-async def test_a_review_that_expires_is_told_of_ahead_unless_somebody_decided(tmp_path: Path, post: Receiver) -> None:
-    wanted = channel(post, on=["expiry"], before_seconds=600)
-    async with told(tmp_path, wanted, review_ttl_hours=1) as home:
-        waiting, decided = await handed_in(home), await handed_in(home)
-        await home.person("ann").ok("approve", order_id=decided)
-
-        home.clock.forward(2999)
-        early = await sent(home, post)
-        home.clock.forward(1)
-        punctual = await sent(home, post)
-
-    assert (early, punctual) == ([], [(waiting, "order.expiry")])
-    assert "expires without a decision at" in post.got[0].json["text"]
-
-
 # how it is sent
 
 

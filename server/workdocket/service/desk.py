@@ -191,9 +191,7 @@ class Desk:
         if self.subscriptions and any(change.events for change in tx.applied):
             for happening in notify.happenings(tx.applied, tx.last_event()):
                 order = must_find_order(tx, happening.event.order_id)
-                ttl = self.policy(order.type).review_ttl
-                told = notify.notifications(happening, order, self.subscriptions, ttl)
-                tx.apply(Change(effects=tuple(told)))
+                tx.apply(Change(effects=tuple(notify.notifications(happening, order, self.subscriptions))))
         return outcome, due_effects(tx.applied, self.clock.now())
 
     def facts(self, tx: ReadTx, item_id: str, token: str, actor: Actor) -> Facts:

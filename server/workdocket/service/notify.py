@@ -31,7 +31,6 @@ GONE_AFTER_MS = 7 * 86_400_000
 
 WORDS = {
     "review": "{id} ({title}) waits for review",
-    "expiry": "{id} ({title}) expires without a decision at {expires}",
     "deadline": "{id} ({title}) is to be done by {deadline}",
     "failed": "{id} ({title}) failed",
     "completed": "{id} ({title}) is completed",
@@ -113,7 +112,7 @@ class Notifier:
         if effect is None or effect.state != "pending" or effect.next_at > now or not is_free(self._desk, effect):
             return None
         order = must_find_order(tx, effect.order_id, results=channel.include_payload)
-        if notify.pointless(effect, order, self._desk.policy(order.type).review_ttl):
+        if notify.pointless(effect, order):
             tx.apply(notify.put_away(effect))
             return None
         if effect.claim is not None and effect.attempts >= self._desk.settings.notify_attempts:
@@ -180,7 +179,6 @@ class Notifier:
         entry = self._desk.registry.find(order)
         title = (entry.type.title if entry else None) or order.type
         deadline = iso(order.deadline) if order.deadline is not None else None
-        expires = iso(data["expires"]) if "expires" in data else None
         told: dict[str, Any] = view.present(
             order_id=order.id,
             order_type=order.type,
@@ -190,7 +188,6 @@ class Notifier:
             event=data["event"],
             seq=data["seq"],
             deadline=deadline,
-            expires=expires,
             link=f"{public}/orders/{order.id}" if public else None,
         )
         if channel.include_payload:
@@ -201,7 +198,7 @@ class Notifier:
             type=f"order.{data['occasion']}",
             at=data["at"],
             title="workdocket",
-            text=WORDS[data["occasion"]].format(id=order.id, title=title, deadline=deadline, expires=expires),
+            text=WORDS[data["occasion"]].format(id=order.id, title=title, deadline=deadline),
             data=told,
         )
 

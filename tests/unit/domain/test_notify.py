@@ -42,8 +42,7 @@ def occasions(*events: Event, effects: tuple[Effect, ...] = ()) -> list[tuple[st
     ],
 )
 def test_an_event_is_an_occasion_or_none(one: Event, occasion: str | None) -> None:
-    also = ["expiry"] if occasion == "review" else []
-    assert occasions(one) == [(each, 40) for each in (occasion, *also) if each]
+    assert occasions(one) == ([(occasion, 40)] if occasion else [])
 
 
 def test_events_are_numbered_backwards_from_the_last() -> None:
@@ -56,27 +55,22 @@ def test_an_order_that_a_rule_is_asked_about_waits_for_nobody() -> None:
     submitted = event("order.submitted", "in_progress", "submitted")
 
     assert occasions(submitted, effects=(effect("auto_approve"),)) == []
-    assert occasions(submitted, effects=(effect("auto_approve", state="failed"),)) == [("review", 40), ("expiry", 40)]
+    assert occasions(submitted, effects=(effect("auto_approve", state="failed"),)) == [("review", 40)]
 
 
 def rows(occasion: str, subscription: Subscription, **given: Any) -> list[Effect]:
-    names = {
-        "deadline": event("order.proposed", None, "queued"),
-        "expiry": event("order.submitted", "queued", "submitted"),
-        "failed": event("order.failed", "queued", "failed"),
-    }
-    ttl = given.pop("review_ttl", None)
+    names = {"deadline": event("order.proposed", None, "queued"), "failed": event("order.failed", "queued", "failed")}
     happening = notify.Happening(occasion, 7, names[occasion])  # type: ignore[arg-type]
-    return list(notify.notifications(happening, order(**given), [subscription], ttl))
+    return list(notify.notifications(happening, order(**given), [subscription]))
 
 
-DESK = Subscription("desk", frozenset({"failed", "deadline", "expiry"}), ("page.*",), 10, before=60_000)
+DESK = Subscription("desk", frozenset({"failed", "deadline"}), ("page.*",), 10, before=60_000)
 
 
 def test_a_notification_names_its_event_and_its_channel() -> None:
     assert rows("failed", DESK, priority=10) == [
         Effect(
-            "WO-1:notify:7:failed:desk",
+            "WO-1:notify:7:desk",
             "notify",
             "WO-1",
             NOW,
@@ -100,31 +94,6 @@ def test_a_deadline_is_due_ahead_of_it_and_never_before_now(deadline: int, due: 
     assert found.next_at == NOW + due
 
 
-def test_an_expiry_is_due_ahead_of_it_and_only_where_reviews_expire() -> None:
-    assert rows("expiry", DESK, priority=10) == []
-    [found] = rows("expiry", DESK, priority=10, review_ttl=100_000, changed_at=NOW)
-
-    assert found.next_at == NOW + 40_000
-    assert found.data["expires"] == NOW + 100_000
-
-
-@pytest.mark.parametrize(
-    ("given", "ttl", "pointless"),
-    [
-        ({"state": "submitted", "changed_at": NOW}, 100_000, False),
-        ({"state": "submitted", "changed_at": NOW + 1}, 100_000, True),
-        ({"state": "submitted", "changed_at": NOW}, None, True),
-        ({"state": "completed", "changed_at": NOW}, 100_000, True),
-    ],
-)
-def test_an_expiry_is_told_only_while_the_order_waits_as_it_did(
-    given: dict[str, Any], ttl: int | None, pointless: bool
-) -> None:
-    told = effect("notify", data={"occasion": "expiry", "expires": NOW + 100_000})
-
-    assert notify.pointless(told, order(**given), ttl) is pointless
-
-
 @pytest.mark.parametrize(
     ("occasion", "state", "pointless"),
     [("deadline", "completed", True), ("deadline", "failed", False), ("review", "completed", False)],
@@ -136,11 +105,10 @@ def test_only_the_deadline_of_an_order_that_is_over_is_not_worth_telling(
 
 
 def test_an_id_stands_for_one_database_one_event_and_one_channel() -> None:
-    def made(uid: str = "u", seq: int = 1, channel: str = "desk", occasion: str = "review") -> str:
-        data = {"seq": seq, "occasion": occasion}
-        return notify.delivery_id(order(uid=uid), effect("notify", data=data, channel=channel))
+    def made(uid: str = "u", seq: int = 1, channel: str = "desk") -> str:
+        return notify.delivery_id(order(uid=uid), effect("notify", data={"seq": seq}, channel=channel))
 
-    assert len({made(), made("v"), made(seq=2), made(channel="pager"), made(occasion="expiry")}) == 5
+    assert len({made(), made("v"), made(seq=2), made(channel="pager")}) == 4
     assert made() == made()
     assert "." not in made()
 

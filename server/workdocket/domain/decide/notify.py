@@ -12,7 +12,7 @@ from workdocket.domain.draft import Draft
 from workdocket.domain.machine import TERMINAL
 from workdocket.domain.model import SYSTEM, Change, Effect, Event, WorkOrder, checksum
 
-Occasion = Literal["review", "expiry", "deadline", "failed", "completed", "rejected"]
+Occasion = Literal["review", "deadline", "failed", "completed", "rejected"]
 OCCASIONS: tuple[Occasion, ...] = get_args(Occasion)
 
 BY_STATE: dict[str | None, Occasion] = {
@@ -31,7 +31,7 @@ LONGEST_PAUSE = 6 * 3_600_000
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """What a channel is told of: occasions, patterns of types. ``before``: milliseconds ahead of deadline or expiry."""
+    """What a channel is told of: occasions, patterns of types. ``before``: milliseconds ahead of a deadline."""
 
     channel: str
     on: frozenset[Occasion]
@@ -66,13 +66,8 @@ def happenings(changes: Sequence[Change], last: int) -> list[Happening]:
         if effect.kind == "auto_approve" and effect.state == "pending"
     }
     numbered = enumerate(events, last - len(events) + 1)
-    return [Happening(one, seq, event) for seq, event in numbered for one in _occasions(event, by_rule)]
-
-
-def _occasions(event: Event, by_rule: Iterable[str]) -> list[Occasion]:
-    """With the wait for a reviewer begins the time after which it expires, where there is one."""
-    found = _occasion(event, by_rule)
-    return [] if found is None else ["review", "expiry"] if found == "review" else [found]
+    found = ((seq, event, _occasion(event, by_rule)) for seq, event in numbered)
+    return [Happening(occasion, seq, event) for seq, event, occasion in found if occasion is not None]
 
 
 def _occasion(event: Event, by_rule: Iterable[str]) -> Occasion | None:
@@ -91,31 +86,25 @@ def _given_up(event: Event) -> bool:
     return not (event.data or {}).get("will_retry")
 
 
-def notifications(
-    happening: Happening, order: WorkOrder, subscriptions: Iterable[Subscription], review_ttl: int | None = None
-) -> Iterator[Effect]:
-    """One for each channel that wants it. Of a deadline, and of a review's expiry ``review_ttl`` milliseconds after its
-    order came to wait, it is due ahead of that time, however long that is from now."""
-    expires = None if review_ttl is None else order.changed_at + review_ttl
-    ahead_of = {"deadline": order.deadline, "expiry": expires}
-    ends, event = ahead_of.get(happening.occasion, happening.event.at), happening.event
-    if ends is None:
+def notifications(happening: Happening, order: WorkOrder, subscriptions: Iterable[Subscription]) -> Iterator[Effect]:
+    """One for each channel that wants it. Of a deadline it is due ahead of that time, however long that is from now."""
+    if happening.occasion == "deadline" and order.deadline is None:
         return
+    event = happening.event
     for wanted in subscriptions:
         if wanted.wants(happening.occasion, order):
-            due = ends - wanted.before if happening.occasion in ahead_of else event.at
+            ahead = (order.deadline or 0) - wanted.before if happening.occasion == "deadline" else event.at
             yield Effect(
-                f"{order.id}:notify:{happening.seq}:{happening.occasion}:{wanted.channel}",
+                f"{order.id}:notify:{happening.seq}:{wanted.channel}",
                 "notify",
                 order.id,
-                max(event.at, due),
+                max(event.at, ahead),
                 {
                     "occasion": happening.occasion,
                     "event": event.event,
                     "seq": happening.seq,
                     "at": event.at,
                     "state": event.to_state or order.state,
-                    **({"expires": expires} if happening.occasion == "expiry" else {}),
                 },
                 channel=wanted.channel,
             )
@@ -123,15 +112,11 @@ def notifications(
 
 def delivery_id(order: WorkOrder, effect: Effect) -> str:
     """The same however often it is sent, and of no other message, also not of another database."""
-    about = [order.uid, effect.data["seq"], effect.data["occasion"], effect.channel]
-    return f"msg_{checksum(about)[:32]}"
+    return f"msg_{checksum([order.uid, effect.data['seq'], effect.channel])[:32]}"
 
 
-def pointless(effect: Effect, order: WorkOrder, review_ttl: int | None = None) -> bool:
-    """Whether there is no point in telling it any more: the order is over, or no longer waits as it did."""
-    if effect.data["occasion"] == "expiry":
-        waits = order.state == "submitted" and review_ttl is not None
-        return not waits or order.changed_at + (review_ttl or 0) != effect.data["expires"]
+def pointless(effect: Effect, order: WorkOrder) -> bool:
+    """Whether there is no point in telling it any more: the deadline of an order that is over."""
     return effect.data["occasion"] == "deadline" and order.state in TERMINAL
 
 
