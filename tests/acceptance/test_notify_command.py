@@ -95,7 +95,7 @@ async def test_a_command_that_takes_too_long_is_killed_with_all_that_it_started(
 
 
 async def test_a_command_dies_with_who_waits_for_it(tmp_path: Path) -> None:
-    program = script(tmp_path, f"echo $$ > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid; sleep 60")
+    program = script(tmp_path, f"cat > /dev/null; echo $$ > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid; sleep 60")
     waiting = asyncio.create_task(command.run([program], b"{}"))
     await comes_true((tmp_path / "pid").exists)
 
